@@ -1,0 +1,3 @@
+//! The `memman` program.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! memman: Knuth's dynamic storage managers (TAOCP vol. 1, sec. 2.5) as heaps
+//! on explicit descriptors, and a drop-in malloc that stands on them.
+//!
+//! The rooms, top to bottom, are described in `src/README.md`; each may use
+//! only what stands under it.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+pub mod heap;
