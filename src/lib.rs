@@ -8,3 +8,5 @@
 #![warn(missing_docs)]
 
 pub mod heap;
+mod platform;
+pub mod sync;

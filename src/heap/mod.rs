@@ -1,7 +1,7 @@
 //! The managers: first fit, the buddy system, and the buddy system with an
 //! emergency heap. Each lives in one memory area that the caller gives and
 //! keeps its whole state there and in its descriptor: no globals, no OS, no
-//! allocation. May use: nothing of this crate but [`the lock interface`].
+//! allocation. May use: nothing of this crate but [`crate::sync`].
 //!
 //! All bookkeeping stands *outside* the blocks, in tables at the end of the
 //! area: a block has no header, a free block is never touched, and whatever a
@@ -11,6 +11,21 @@
 //!   area  [ pad |  blocks: n granules                       |  tables  ]
 //!                ^ 16-aligned, every block a run of granules
 //! ```
+
+mod area;
+mod bits;
+mod buddy;
+mod ebuddy;
+mod ffit;
+mod shared;
+#[cfg(test)]
+mod testing;
+
+pub use area::Area;
+pub use buddy::Buddy;
+pub use ebuddy::Ebuddy;
+pub use ffit::Ffit;
+pub use shared::Shared;
 
 use core::fmt;
 use core::ops::ControlFlow;
@@ -157,3 +172,41 @@ impl fmt::Display for Fault {
     }
 }
 
+/// The counters that a manager keeps itself; the others follow from them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    used: usize,
+    peak: usize,
+    blocks: usize,
+    failed: u64,
+    largest_request: usize,
+}
+
+impl Counters {
+    fn requested(&mut self, size: usize) {
+        self.largest_request = self.largest_request.max(size);
+    }
+
+    fn grown(&mut self, bytes: usize) {
+        self.used += bytes;
+        self.peak = self.peak.max(self.used);
+    }
+
+    fn stats(&self, size: usize, largest_free: usize) -> Stats {
+        Stats {
+            size: size as u64,
+            used: self.used as u64,
+            free: (size - self.used) as u64,
+            peak: self.peak as u64,
+            largest_free: largest_free as u64,
+            blocks: self.blocks as u64,
+            failed: self.failed,
+            largest_request: self.largest_request as u64,
+        }
+    }
+}
+
+/// The fewest bytes that hold a heap of one granule, at any alignment.
+const fn minimum_area(tables: usize) -> usize {
+    2 * ALIGNMENT - 1 + tables
+}

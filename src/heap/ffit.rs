@@ -1,0 +1,554 @@
+//! First fit (Knuth, TAOCP vol. 1, sec. 2.5, Algorithms A and C): a request
+//! goes to the lowest-addressed free block that is large enough, exactly. May
+//! use: `area`, `bits`.
+//!
+//! The boundary tags stand in a table instead of in the blocks, per bucket of
+//! 64 granules: the granules where a block starts, which of those blocks are
+//! used, and two sizes for what leaves the bucket.
+//!
+//! ```text
+//!   granule  0 . . . . . . 63 | 64 . . . . . . 127 | 128 . .
+//!   blocks   [ a ][ b ][    c       ][      d                 ][ e ..
+//!   starts   1     1    1      | 0    1             | 0         1
+//!   tail      size of c        |  size of d         |  size of e      the last block to start
+//!   cover            -         |  start of c        |  start of d     whose block ends here,
+//!                                                                     having started earlier
+//! ```
+//!
+//! So the size of a block, and the block before it, are found in constant
+//! time, as with Knuth's tags, but a free block is never touched and nothing
+//! that a program writes beyond its block hits a tag. [`tree`] finds the
+//! lowest bucket with a free block that is large enough.
+
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use core::ops::ControlFlow;
+use core::ptr::{self, NonNull};
+
+use self::tree::MaxTree;
+use super::area::{Area, Division};
+use super::bits::BUCKET;
+use super::{Block, Counters, ExtendError, Fault, FreeError, Manager, Part, Stats};
+
+/// The boundary tags of one bucket.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Tags {
+    /// The granules where a block starts.
+    starts: u64,
+    /// Those of them where a used block starts.
+    used: u64,
+    /// The size of the last block that starts here, in granules, where it
+    /// reaches the end of the bucket or beyond.
+    tail: u32,
+    /// Where the block starts that ends here and started in an earlier bucket.
+    cover: u32,
+}
+
+/// A run of granules: a block, used or free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    at: usize,
+    len: usize,
+}
+
+impl Run {
+    fn end(self) -> usize {
+        self.at + self.len
+    }
+}
+
+/// A heap under address-ordered first fit.
+///
+/// Get, free and extend cost a path of a 16-ary tree over the area's buckets
+/// of 64 granules, at most seven steps, and the free blocks of at most three
+/// buckets, whatever the heap holds. The bound that first fit keeps is in
+/// [`crate::analysis`].
+#[derive(Debug)]
+pub struct Ffit {
+    origin: NonNull<u8>,
+    granules: usize,
+    shift: u32,
+    tags: *mut Tags,
+    tree: MaxTree,
+    counters: Counters,
+}
+
+// SAFETY: the pointers lead into the area, which is the heap's alone.
+unsafe impl Send for Ffit {}
+
+/// How many free blocks an aligned get looks at before it takes one that is
+/// large enough at any address.
+const ALIGNED_TRIES: usize = 16;
+
+impl Ffit {
+    /// A heap in `area`; `None` where the area cannot hold one. Writes the
+    /// tables, 1/36 of the area, and nothing else.
+    pub fn new(area: Area) -> Option<Self> {
+        let division = area.divide(Self::tables_bytes)?;
+        // SAFETY: the division leaves room for the tables, in an area that is
+        // ours alone.
+        unsafe {
+            division.tables.write_bytes(0, Self::tables_bytes(division.granules));
+            Some(Self::over(division))
+        }
+    }
+
+    /// A heap in the `bytes` bytes at `base`.
+    ///
+    /// # Safety
+    /// As [`Area::from_raw`].
+    pub unsafe fn from_raw(base: *mut u8, bytes: usize) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        Self::new(unsafe { Area::from_raw(base, bytes) }?)
+    }
+
+    /// A heap on blocks and zeroed tables that may lie apart.
+    ///
+    /// # Safety
+    /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
+    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone.
+    pub(super) unsafe fn over(division: Division) -> Self {
+        let Division { origin, granules, shift, tables } = division;
+        let count = granules.div_ceil(BUCKET);
+        let tags = tables.as_ptr().cast::<Tags>();
+        // SAFETY: the tree's words follow the tags.
+        let tree = unsafe { MaxTree::new(tags.add(count).cast(), count) };
+        let mut heap = Ffit { origin, granules, shift, tags, tree, counters: Counters::default() };
+        heap.add_hole(Run { at: 0, len: granules });
+        heap
+    }
+
+    /// The bytes of tables that `granules` granules need.
+    pub const fn tables_bytes(granules: usize) -> usize {
+        let buckets = granules.div_ceil(BUCKET);
+        buckets * size_of::<Tags>() + MaxTree::words(buckets) * size_of::<u32>()
+    }
+
+    /// The fewest bytes that hold a heap, at any alignment of the area.
+    pub const fn minimum_area() -> usize {
+        super::minimum_area(Self::tables_bytes(1))
+    }
+
+    #[inline]
+    fn tags(&self, index: usize) -> &Tags {
+        debug_assert!(index < self.granules.div_ceil(BUCKET));
+        // SAFETY: index < the number of buckets.
+        unsafe { &*self.tags.add(index) }
+    }
+
+    #[inline]
+    fn tags_mut(&mut self, index: usize) -> &mut Tags {
+        debug_assert!(index < self.granules.div_ceil(BUCKET));
+        // SAFETY: index < the number of buckets; self is borrowed mutably.
+        unsafe { &mut *self.tags.add(index) }
+    }
+
+    fn pointer(&self, granule: usize) -> NonNull<u8> {
+        // SAFETY: granule <= self.granules.
+        unsafe { self.origin.byte_add(granule << self.shift) }
+    }
+
+    /// The granules that hold `size` bytes.
+    #[inline]
+    fn granules_for(&self, size: usize) -> Option<usize> {
+        if size == 0 || size > self.granules << self.shift {
+            return None;
+        }
+        Some(((size - 1) >> self.shift) + 1)
+    }
+
+    /// The length of the block that starts at `at`.
+    #[inline]
+    fn len_at(&self, at: usize) -> usize {
+        let tags = self.tags(at / BUCKET);
+        let behind = tags.starts >> (at % BUCKET) >> 1;
+        if behind != 0 { behind.trailing_zeros() as usize + 1 } else { tags.tail as usize }
+    }
+
+    /// As [`len_at`](Self::len_at), and that the tags around it agree.
+    #[inline]
+    fn checked_len_at(&self, at: usize) -> Option<usize> {
+        let len = self.len_at(at);
+        let end = at + len;
+        let bounded = len > 0 && (end == self.granules || end < self.granules && self.starts_at(end));
+        let tagged = || (end - 1) / BUCKET == at / BUCKET || self.tags((end - 1) / BUCKET).cover as usize == at;
+        (bounded && tagged()).then_some(len)
+    }
+
+    #[inline]
+    fn starts_at(&self, at: usize) -> bool {
+        self.tags(at / BUCKET).starts >> (at % BUCKET) & 1 != 0
+    }
+
+    #[inline]
+    fn is_used(&self, at: usize) -> bool {
+        self.tags(at / BUCKET).used >> (at % BUCKET) & 1 != 0
+    }
+
+    /// Where the block starts that ends before `at`.
+    #[inline]
+    fn before(&self, at: usize) -> usize {
+        let last = at - 1;
+        let tags = self.tags(last / BUCKET);
+        let starts = tags.starts << (BUCKET - 1 - last % BUCKET);
+        if starts != 0 { last - starts.leading_zeros() as usize } else { tags.cover as usize }
+    }
+
+    /// Writes the tags of a block.
+    #[inline]
+    fn tag(&mut self, run: Run, used: bool) {
+        let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
+        let bit = 1 << (run.at % BUCKET);
+        let tags = self.tags_mut(first);
+        tags.starts |= bit;
+        tags.used = if used { tags.used | bit } else { tags.used & !bit };
+        if run.end() >= (first + 1) * BUCKET || run.end() == self.granules {
+            self.tags_mut(first).tail = run.len as u32;
+            if last != first {
+                self.tags_mut(last).cover = run.at as u32;
+            }
+        }
+    }
+
+    /// Removes the start of a block that becomes part of the one before.
+    #[inline]
+    fn untag(&mut self, at: usize) {
+        let keep = !(1 << (at % BUCKET));
+        let tags = self.tags_mut(at / BUCKET);
+        tags.starts &= keep;
+        tags.used &= keep;
+    }
+
+    /// Makes a run a free block.
+    #[inline]
+    fn add_hole(&mut self, run: Run) {
+        self.tag(run, false);
+        let bucket = run.at / BUCKET;
+        if run.len as u32 > self.tree.get(bucket) {
+            self.tree.set(bucket, run.len as u32);
+        }
+    }
+
+    /// Tells the tree that a free block of `len`, whose tags are gone, was
+    /// there.
+    #[inline]
+    fn hole_gone(&mut self, bucket: usize, len: usize) {
+        if self.tree.get(bucket) as usize == len {
+            let largest = self.largest_in(bucket);
+            self.tree.set(bucket, largest);
+        }
+    }
+
+    /// The size of the largest free block that starts in a bucket.
+    #[inline]
+    fn largest_in(&self, bucket: usize) -> u32 {
+        let tags = self.tags(bucket);
+        let mut holes = tags.starts & !tags.used;
+        let mut largest = 0;
+        while holes != 0 {
+            let at = bucket * BUCKET + holes.trailing_zeros() as usize;
+            largest = largest.max(self.len_at(at));
+            holes &= holes - 1;
+        }
+        largest as u32
+    }
+
+    /// The first free block of at least `len` in a bucket, from bit `from` on.
+    #[inline]
+    fn hole_in(&self, bucket: usize, from: usize, len: usize) -> Option<Run> {
+        let tags = self.tags(bucket);
+        let behind = u64::MAX.checked_shl(from as u32).unwrap_or(0);
+        let mut holes = tags.starts & !tags.used & behind;
+        while holes != 0 {
+            let at = bucket * BUCKET + holes.trailing_zeros() as usize;
+            let found = self.len_at(at);
+            if found >= len {
+                // Beyond the end only where the tags were overwritten.
+                return (at + found <= self.granules).then_some(Run { at, len: found });
+            }
+            holes &= holes - 1;
+        }
+        None
+    }
+
+    /// The lowest free block of at least `len`.
+    #[inline]
+    fn lowest(&self, len: usize) -> Option<Run> {
+        let bucket = self.tree.find(len as u32)?;
+        self.hole_in(bucket, 0, len)
+    }
+
+    /// The next free block of at least `len` behind `hole`.
+    fn next(&self, hole: Run, len: usize) -> Option<Run> {
+        let bucket = hole.at / BUCKET;
+        self.hole_in(bucket, hole.at % BUCKET + 1, len)
+            .or_else(|| self.hole_in(self.tree.find_behind(bucket, len as u32)?, 0, len))
+    }
+
+    /// Makes `block` within the free `hole` used; what is left on either side
+    /// stays free.
+    #[inline]
+    fn carve(&mut self, hole: Run, block: Run) {
+        debug_assert!(hole.at <= block.at && block.end() <= hole.end());
+        self.tag(block, true);
+        if block.end() < hole.end() {
+            self.add_hole(Run { at: block.end(), len: hole.end() - block.end() });
+        }
+        if hole.at < block.at {
+            self.tag(Run { at: hole.at, len: block.at - hole.at }, false);
+        }
+        self.hole_gone(hole.at / BUCKET, hole.len);
+    }
+
+    /// Makes a used run free, together with its free neighbours; the hole that
+    /// is made of them. `None` where the tags make no sense; then nothing has
+    /// changed.
+    #[inline]
+    fn coalesce(&mut self, block: Run) -> Option<Run> {
+        let before = if block.at > 0 {
+            let at = self.before(block.at);
+            if at >= block.at || !self.starts_at(at) || self.len_at(at) != block.at - at {
+                return None;
+            }
+            Some(at).filter(|&at| !self.is_used(at))
+        } else {
+            None
+        };
+        let mut hole = Run { at: before.unwrap_or(block.at), len: 0 };
+        let mut end = block.end();
+        if end < self.granules && !self.is_used(end) {
+            let len = self.checked_len_at(end)?;
+            self.untag(end);
+            // In the hole's own bucket the tree is told of the hole itself.
+            if end / BUCKET != hole.at / BUCKET {
+                self.hole_gone(end / BUCKET, len);
+            }
+            end += len;
+        }
+        if before.is_some() {
+            self.untag(block.at);
+        }
+        hole.len = end - hole.at;
+        self.add_hole(hole);
+        Some(hole)
+    }
+
+    /// Allocates the lowest block for `size` bytes, without counting a
+    /// failure.
+    #[inline]
+    pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
+        let len = self.granules_for(size)?;
+        let hole = self.lowest(len)?;
+        let block = Run { at: hole.at, len };
+        self.carve(hole, block);
+        self.grown(len);
+        Some(self.pointer(block.at))
+    }
+
+    /// As [`place`](Self::place), at a multiple of `align`, a power of two.
+    pub(super) fn place_aligned(&mut self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let granule = 1 << self.shift;
+        let len = self.granules_for(size)?;
+        let fit = |hole: Run| {
+            let address = self.pointer(hole.at).addr().get();
+            let skip = address.checked_next_multiple_of(align)? - address;
+            // Exact: the origin is aligned to the granule.
+            let at = hole.at + (skip >> self.shift);
+            (at + len <= hole.end()).then_some((hole, Run { at, len }))
+        };
+        let mut hole = self.lowest(len);
+        let mut found = None;
+        for _ in 0..ALIGNED_TRIES {
+            let Some(candidate) = hole else { break };
+            found = fit(candidate);
+            if found.is_some() {
+                break;
+            }
+            hole = self.next(candidate, len);
+        }
+        if found.is_none() {
+            let room = size.checked_add(align.saturating_sub(granule))?;
+            found = fit(self.lowest(self.granules_for(room)?)?);
+        }
+        let (hole, block) = found?;
+        self.carve(hole, block);
+        self.grown(len);
+        Some(self.pointer(block.at))
+    }
+
+    fn grown(&mut self, len: usize) {
+        self.counters.blocks += 1;
+        self.counters.grown(len << self.shift);
+    }
+
+    /// The run of an allocated block.
+    #[inline]
+    fn locate(&self, block: *const u8) -> Result<Run, FreeError> {
+        let offset = block.addr().wrapping_sub(self.origin.addr().get());
+        if offset >= self.granules << self.shift || offset & ((1 << self.shift) - 1) != 0 {
+            return Err(FreeError::NotFound);
+        }
+        let at = offset >> self.shift;
+        if !self.is_used(at) {
+            return Err(FreeError::NotFound);
+        }
+        if !self.starts_at(at) {
+            return Err(FreeError::Corrupted);
+        }
+        let len = self.checked_len_at(at).ok_or(FreeError::Corrupted)?;
+        Ok(Run { at, len })
+    }
+
+    /// As [`Manager::extend`], without counting a failure.
+    pub(super) unsafe fn resize(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        let old = self.locate(block)?;
+        let len = self.granules_for(size).ok_or(ExtendError::NoRoom)?;
+        if len == old.len {
+            return Ok(self.pointer(old.at));
+        }
+        // As if it were freed first: a block may move into its own old room,
+        // so there is never need of both at once.
+        let own = self.coalesce(old).ok_or(ExtendError::Corrupted)?;
+        let (hole, new) = if old.at + len <= own.end() {
+            (own, Run { at: old.at, len })
+        } else if let Some(hole) = self.lowest(len) {
+            (hole, Run { at: hole.at, len })
+        } else {
+            self.carve(own, old);
+            return Err(ExtendError::NoRoom);
+        };
+        self.carve(hole, new);
+        self.counters.used -= old.len << self.shift;
+        self.counters.grown(len << self.shift);
+        let to = self.pointer(new.at);
+        if new.at != old.at {
+            // SAFETY: the old length fits in both, as a block only moves to
+            // grow; nothing of a block is written when it is freed, so the
+            // contents still stand.
+            unsafe { ptr::copy(block, to.as_ptr(), old.len << self.shift) };
+        }
+        Ok(to)
+    }
+
+    /// The blocks in the order of addresses. Stops where the tags make no
+    /// sense, with the granule.
+    fn each(&self, visit: &mut dyn FnMut(Run, bool) -> ControlFlow<()>) -> Result<(), (&'static str, usize)> {
+        let mut at = 0;
+        while at < self.granules {
+            if !self.starts_at(at) {
+                return Err(("no block starts where the last one ended", at));
+            }
+            let len = self.checked_len_at(at).ok_or(("the tags of a block disagree", at))?;
+            if visit(Run { at, len }, self.is_used(at)).is_break() {
+                return Ok(());
+            }
+            at += len;
+        }
+        Ok(())
+    }
+
+    fn check_blocks(&self) -> Result<(usize, usize), (&'static str, usize)> {
+        let (mut blocks, mut used, mut starts) = (0, 0, 0);
+        let mut last_free = false;
+        let mut wrong = Ok(());
+        self.each(&mut |run, is_used| {
+            starts += 1;
+            if is_used {
+                blocks += 1;
+                used += run.len;
+            } else if last_free {
+                wrong = Err(("two free blocks lie side by side", run.at));
+                return ControlFlow::Break(());
+            }
+            last_free = !is_used;
+            ControlFlow::Continue(())
+        })?;
+        wrong?;
+        let mut bits = 0;
+        for bucket in 0..self.granules.div_ceil(BUCKET) {
+            let tags = self.tags(bucket);
+            bits += tags.starts.count_ones();
+            if tags.used & !tags.starts != 0 {
+                return Err(("a block is used that does not start", bucket * BUCKET));
+            }
+        }
+        if bits != starts {
+            return Err(("a block starts inside another", 0));
+        }
+        Ok((blocks, used << self.shift))
+    }
+}
+
+impl Manager for Ffit {
+    #[inline]
+    fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
+        self.counters.requested(size);
+        let block = self.place(size);
+        self.counters.failed += u64::from(block.is_none() && size != 0);
+        block
+    }
+
+    fn get_aligned(&mut self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        if !align.is_power_of_two() {
+            return None;
+        }
+        self.counters.requested(size);
+        let block = self.place_aligned(size, align);
+        self.counters.failed += u64::from(block.is_none() && size != 0);
+        block
+    }
+
+    #[inline]
+    unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
+        let run = self.locate(block)?;
+        self.coalesce(run).ok_or(FreeError::Corrupted)?;
+        self.counters.blocks -= 1;
+        self.counters.used -= run.len << self.shift;
+        Ok(())
+    }
+
+    unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        self.counters.requested(size);
+        // SAFETY: the caller's promise.
+        let result = unsafe { self.resize(block, size) };
+        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        result
+    }
+
+    fn usable_size(&self, block: *const u8) -> Option<usize> {
+        Some(self.locate(block).ok()?.len << self.shift)
+    }
+
+    fn stats(&self) -> Stats {
+        let largest = (self.tree.largest() as usize) << self.shift;
+        self.counters.stats(self.granules << self.shift, largest)
+    }
+
+    fn walk(&self, visit: &mut dyn FnMut(Block) -> ControlFlow<()>) {
+        // What makes no sense ends the walk; check() says what it is.
+        let _ = self.each(&mut |run, used| {
+            visit(Block {
+                address: self.pointer(run.at).addr().get(),
+                size: run.len << self.shift,
+                used,
+                part: Part::Main,
+            })
+        });
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let fault = |what, granule| Fault { what, address: self.pointer(granule).addr().get() };
+        let (blocks, used) = self.check_blocks().map_err(|(what, at)| fault(what, at))?;
+        if let Some(bucket) = self.tree.first_fault(|bucket| self.largest_in(bucket)) {
+            return Err(fault("the tree contradicts the blocks", bucket * BUCKET));
+        }
+        if (blocks, used) != (self.counters.blocks, self.counters.used) {
+            return Err(fault("the counters contradict the blocks", 0));
+        }
+        Ok(())
+    }
+}
