@@ -34,7 +34,7 @@ use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
 use self::tree::{BUCKET_ORDER, WindowTree, level_of, none};
-use super::area::{Area, Division};
+use super::area::Area;
 use super::bits::{BUCKET, Granules};
 use super::{Block, Counters, ExtendError, Fault, FreeError, Manager, Part, Stats};
 
@@ -102,7 +102,7 @@ impl Buddy {
         // ours alone.
         unsafe {
             division.tables.write_bytes(0, Self::tables_bytes(division.granules));
-            Some(Self::over(division))
+            Some(Self::over(division.origin, division.granules, division.shift, division.tables))
         }
     }
 
@@ -119,9 +119,9 @@ impl Buddy {
     ///
     /// # Safety
     /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
-    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone.
-    pub(super) unsafe fn over(division: Division) -> Self {
-        let Division { origin, granules, shift, tables } = division;
+    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone. The tables
+    /// may lie in the blocks where the first block keeps them, for ever.
+    pub(crate) unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
         let buckets = tables.as_ptr().cast::<Bucket>();
         let beyond = count * BUCKET - granules;
@@ -337,8 +337,22 @@ impl Buddy {
         }
     }
 
-    /// As [`Manager::extend`], without counting a failure.
-    pub(super) unsafe fn resize(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+    /// Extends a block where it stands, or says no. See [`Manager::extend`].
+    pub(crate) fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        // SAFETY: the block does not move.
+        unsafe { self.resize(block, size, false) }
+    }
+
+    /// As [`Manager::extend`], without counting a failure; `may_move` or not.
+    ///
+    /// # Safety
+    /// As [`Manager::extend`].
+    pub(super) unsafe fn resize(
+        &mut self,
+        block: *mut u8,
+        size: usize,
+        may_move: bool,
+    ) -> Result<NonNull<u8>, ExtendError> {
         let (old, start) = self.locate(block)?;
         let capacity = (old.at + old.granules() - start) << self.shift;
         let order = self.order_for(size).ok_or(ExtendError::NoRoom)?;
@@ -351,6 +365,9 @@ impl Buddy {
             if size <= capacity {
                 return unchanged;
             }
+            if !may_move {
+                return Err(ExtendError::NoRoom);
+            }
             let new = self.place(size).ok_or(ExtendError::NoRoom)?;
             // SAFETY: both are allocated blocks with room for `capacity`.
             unsafe { new.as_ptr().copy_from_nonoverlapping(block, capacity) };
@@ -362,7 +379,7 @@ impl Buddy {
         self.set(old, false);
         let mut new = Window { at: old.at, order };
         if old.at & (new.granules() - 1) != 0 || order > old.order && !self.is_free(new) {
-            let Some(lowest) = self.lowest(order) else {
+            let Some(lowest) = self.lowest(order).filter(|_| may_move) else {
                 self.set(old, true);
                 return Err(ExtendError::NoRoom);
             };
@@ -541,7 +558,7 @@ impl Manager for Buddy {
     unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
-        let result = unsafe { self.resize(block, size) };
+        let result = unsafe { self.resize(block, size, true) };
         self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
         result
     }

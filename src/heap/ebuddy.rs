@@ -40,6 +40,35 @@ impl Ebuddy {
         Some(Ebuddy { main: Buddy::new(main)?, emergency: Ffit::new(emergency)?, counters: Counters::default() })
     }
 
+    /// A heap on blocks and zeroed tables that may lie apart.
+    ///
+    /// # Safety
+    /// As [`Buddy::over`].
+    pub(crate) unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
+        let (main, emergency) = Self::shares(granules);
+        // SAFETY: the caller's promise; the parts do not overlap.
+        unsafe {
+            let border = origin.byte_add(main << shift);
+            let behind = tables.byte_add(Buddy::tables_bytes(main));
+            Ebuddy {
+                main: Buddy::over(origin, main, shift, tables),
+                emergency: Ffit::over(border, emergency, shift, behind),
+                counters: Counters::default(),
+            }
+        }
+    }
+
+    /// The bytes of tables that `granules` granules need.
+    pub const fn tables_bytes(granules: usize) -> usize {
+        let (main, emergency) = Self::shares(granules);
+        Buddy::tables_bytes(main) + Ffit::tables_bytes(emergency)
+    }
+
+    const fn shares(granules: usize) -> (usize, usize) {
+        let emergency = granules / EMERGENCY_SHARE;
+        (granules - emergency, emergency)
+    }
+
     /// A heap in the `bytes` bytes at `base`.
     ///
     /// # Safety
@@ -58,6 +87,17 @@ impl Ebuddy {
     /// requests stay 0, as no request ends there.
     pub fn parts(&self) -> (Stats, Stats) {
         (self.main.stats(), self.emergency.stats())
+    }
+
+    /// Extends a block where it stands, or says no. See [`Manager::extend`].
+    pub(crate) fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        let result = if self.main.contains(block.addr()) {
+            self.main.extend_in_place(block, size)
+        } else {
+            self.emergency.extend_in_place(block, size)
+        };
+        self.count_peak();
+        result
     }
 
     /// Counts what a request asked for and what became of it.
@@ -117,7 +157,7 @@ impl Manager for Ebuddy {
         // SAFETY: the caller's promise; a refused resize leaves the block.
         let result = unsafe {
             if self.main.contains(block.addr()) {
-                match (self.main.resize(block, size), len) {
+                match (self.main.resize(block, size, true), len) {
                     (Err(ExtendError::NoRoom), Some(len)) => match self.emergency.place(size) {
                         Some(to) => Self::moved(&mut self.main, block, len, to),
                         None => Err(ExtendError::NoRoom),
@@ -125,7 +165,7 @@ impl Manager for Ebuddy {
                     (result, _) => result,
                 }
             } else {
-                match (self.emergency.resize(block, size), len) {
+                match (self.emergency.resize(block, size, true), len) {
                     (Err(ExtendError::NoRoom), Some(len)) => match self.main.place(size) {
                         Some(to) => Self::moved(&mut self.emergency, block, len, to),
                         None => Err(ExtendError::NoRoom),

@@ -29,7 +29,7 @@ use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
 use self::tree::MaxTree;
-use super::area::{Area, Division};
+use super::area::Area;
 use super::bits::BUCKET;
 use super::{Block, Counters, ExtendError, Fault, FreeError, Manager, Part, Stats};
 
@@ -93,7 +93,7 @@ impl Ffit {
         // ours alone.
         unsafe {
             division.tables.write_bytes(0, Self::tables_bytes(division.granules));
-            Some(Self::over(division))
+            Some(Self::over(division.origin, division.granules, division.shift, division.tables))
         }
     }
 
@@ -110,9 +110,9 @@ impl Ffit {
     ///
     /// # Safety
     /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
-    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone.
-    pub(super) unsafe fn over(division: Division) -> Self {
-        let Division { origin, granules, shift, tables } = division;
+    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone. The tables
+    /// may lie in the blocks where the first block keeps them, for ever.
+    pub(crate) unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
         let tags = tables.as_ptr().cast::<Tags>();
         // SAFETY: the tree's words follow the tags.
@@ -403,8 +403,22 @@ impl Ffit {
         Ok(Run { at, len })
     }
 
-    /// As [`Manager::extend`], without counting a failure.
-    pub(super) unsafe fn resize(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+    /// Extends a block where it stands, or says no. See [`Manager::extend`].
+    pub(crate) fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        // SAFETY: the block does not move.
+        unsafe { self.resize(block, size, false) }
+    }
+
+    /// As [`Manager::extend`], without counting a failure; `may_move` or not.
+    ///
+    /// # Safety
+    /// As [`Manager::extend`].
+    pub(super) unsafe fn resize(
+        &mut self,
+        block: *mut u8,
+        size: usize,
+        may_move: bool,
+    ) -> Result<NonNull<u8>, ExtendError> {
         let old = self.locate(block)?;
         let len = self.granules_for(size).ok_or(ExtendError::NoRoom)?;
         if len == old.len {
@@ -415,7 +429,7 @@ impl Ffit {
         let own = self.coalesce(old).ok_or(ExtendError::Corrupted)?;
         let (hole, new) = if old.at + len <= own.end() {
             (own, Run { at: old.at, len })
-        } else if let Some(hole) = self.lowest(len) {
+        } else if let Some(hole) = self.lowest(len).filter(|_| may_move) {
             (hole, Run { at: hole.at, len })
         } else {
             self.carve(own, old);
@@ -514,7 +528,7 @@ impl Manager for Ffit {
     unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
-        let result = unsafe { self.resize(block, size) };
+        let result = unsafe { self.resize(block, size, true) };
         self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
         result
     }

@@ -133,10 +133,6 @@ impl<K: Kind> Shadow<K> {
         Some(Shadow { heap: heap?, area, live: BTreeMap::new(), stamp: 0, failed: 0 })
     }
 
-    pub fn live(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.live.iter().map(|(&at, &(len, _))| (at, len))
-    }
-
     fn nth(&self, block: usize) -> Option<usize> {
         self.live.keys().nth(block.checked_rem(self.live.len())?).copied()
     }
