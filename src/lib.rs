@@ -8,5 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod heap;
+#[cfg(not(feature = "std"))]
+mod malloc;
 mod platform;
 pub mod sync;

@@ -1,5 +1,18 @@
 //! Everything that is Linux's or libc's, in one place. May use: nothing of
 //! this crate.
+//!
+//! Nothing here allocates, and whatever it asks of the kernel leaves errno as
+//! it was.
+
+#[cfg(not(feature = "std"))]
+mod environment;
+#[cfg(not(feature = "std"))]
+mod memory;
+#[cfg(not(feature = "std"))]
+mod slot;
+
+#[cfg(not(feature = "std"))]
+pub(crate) use {environment::variable, memory::*, slot::*};
 
 use core::sync::atomic::AtomicU32;
 
@@ -31,4 +44,68 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
     keeping_errno(|| unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1)
     });
+}
+
+/// Sets errno.
+#[cfg(not(feature = "std"))]
+#[cold]
+pub(crate) fn set_errno(value: i32) {
+    // SAFETY: the location is this thread's own.
+    unsafe { *libc::__errno_location() = value }
+}
+
+/// The core that this thread runs on just now.
+#[cfg(not(feature = "std"))]
+pub(crate) fn core() -> usize {
+    // SAFETY: no arguments; -1 where the kernel does not tell.
+    let core = keeping_errno(|| unsafe { libc::sched_getcpu() });
+    usize::try_from(core).unwrap_or(0)
+}
+
+/// How many cores this process may run on: at least 1.
+#[cfg(not(feature = "std"))]
+pub(crate) fn cores() -> usize {
+    let mut mask = [0u64; 128];
+    // SAFETY: the mask is as large as said. By syscall, as libc's own counts
+    // read files.
+    let bytes = keeping_errno(|| unsafe {
+        libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr())
+    });
+    let words = usize::try_from(bytes).unwrap_or(0) / 8;
+    mask[..words].iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1)
+}
+
+/// Milliseconds of a clock that never goes back, to a few.
+#[cfg(not(feature = "std"))]
+pub(crate) fn milliseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is valid.
+    keeping_errno(|| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) });
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
+/// Writes bytes to standard error, as many as it takes. By syscall: libc's
+/// write is a point where a thread can be cancelled.
+#[cfg(not(feature = "std"))]
+pub(crate) fn write_error(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: the bytes are valid.
+        let (written, error) = keeping_errno(|| unsafe {
+            let written = libc::syscall(libc::SYS_write, libc::STDERR_FILENO, bytes.as_ptr(), bytes.len());
+            (written, *libc::__errno_location())
+        });
+        match usize::try_from(written) {
+            Ok(0) => return,
+            Ok(written) => bytes = &bytes[written.min(bytes.len())..],
+            Err(_) if error == libc::EINTR => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Ends the process at once.
+#[cfg(not(feature = "std"))]
+pub(crate) fn abort() -> ! {
+    // SAFETY: no arguments.
+    unsafe { libc::abort() }
 }

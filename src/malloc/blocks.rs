@@ -1,0 +1,87 @@
+//! Blocks that are no cells: from the core heaps, or mappings of their own.
+//! May use: `config`, `heaps`, `huge`, `message`, `process`.
+
+use core::ptr::NonNull;
+
+use super::heaps::{self, Bad};
+use super::message::fatal;
+use super::region::Fresh;
+use super::{huge, process};
+use crate::heap::ALIGNMENT;
+
+/// With caches, blocks from this size on are mappings of their own, so that
+/// they grow by moving pages and go back to the OS at once.
+const HUGE: usize = 4 << 20;
+
+/// Gets a block; `None` where there is no memory.
+pub(super) fn get(size: usize, align: usize) -> Option<Fresh> {
+    let config = process::config();
+    let huge = || {
+        let block = huge::get(size, align)?;
+        Some(Fresh { block, zero: true })
+    };
+    if config.pool != 0 {
+        heaps::get(config, size, align)
+    } else if config.cache && (size >= HUGE || align >= HUGE) {
+        huge()
+    } else {
+        // Where no region will do, as under a tight limit, a mapping of just
+        // that size may.
+        heaps::get(config, size, align).or_else(huge)
+    }
+}
+
+/// Frees a block, or says what is wrong with the pointer and ends the process.
+///
+/// # Safety
+/// Nobody uses the block any more.
+pub(super) unsafe fn free(block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match heaps::free(process::config(), block) {
+            Ok(()) => {}
+            Err(Bad::Foreign) if huge::free(block) => {}
+            Err(bad) => bad_pointer("free", bad, block),
+        }
+    }
+}
+
+/// The size of a block that `function` was called with.
+pub(super) fn usable_size(function: &str, block: *const u8) -> usize {
+    match heaps::usable_size(block) {
+        Ok(size) => size,
+        Err(Bad::Foreign) => match huge::usable_size(block) {
+            Some(size) => size,
+            None => bad_pointer(function, Bad::Foreign, block),
+        },
+        Err(bad) => bad_pointer(function, bad, block),
+    }
+}
+
+/// Extends a block without copying it, in place or by moving its pages, or in
+/// a pool as the manager does; `None` where that cannot be.
+///
+/// # Safety
+/// Where the result differs from `block`, nobody uses `block` afterwards.
+pub(super) unsafe fn extend(block: *mut u8, old: usize, size: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match heaps::extend(process::config(), block, size) {
+            Ok(extended) => extended,
+            // Half as large as mapping is worth: better copied into a heap.
+            Err(Bad::Foreign) if size >= HUGE / 2 || size >= old => huge::extend(block, size),
+            Err(Bad::Foreign) => None,
+            Err(bad) => bad_pointer("realloc", bad, block),
+        }
+    }
+}
+
+#[cold]
+fn bad_pointer(function: &str, bad: Bad, block: *const u8) -> ! {
+    let what = match bad {
+        Bad::Freed if block.addr() % ALIGNMENT == 0 && function == "free" => "double free of",
+        Bad::Corrupted => "heap corruption at",
+        _ => "invalid pointer",
+    };
+    fatal(function, what, block)
+}

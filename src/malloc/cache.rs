@@ -1,0 +1,700 @@
+//! The thread caches: for each thread, the slabs that it owns, and what other
+//! threads sent back. May use: `blocks`, `classes`, `slab`, `heaps`, `process`,
+//! `region`, `platform`'s slot.
+//!
+//! A thread gets cells from, and frees them to, the slabs that it owns,
+//! without locks. A cell of another thread's slab is kept in a small batch and
+//! then pushed on that thread's *inbox*, one atomic exchange a batch.
+//!
+//! A cache outlives its thread. What its thread leaves behind goes to the
+//! *shared* cache, which has a lock: other threads take slabs from there before
+//! they ask a heap, and threads that have no cache any more, as in the
+//! destructors of others, use it directly.
+
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+
+use lock_api::{Mutex, RawMutex};
+
+use super::classes::CLASSES;
+use super::config::Config;
+use super::message::fatal;
+use super::region::header_of;
+use super::slab::{Cell, Kind, Slab, link, span_of, unlink};
+use super::{blocks, heaps, process};
+use crate::platform;
+use crate::sync::FutexLock;
+
+/// Frees for other threads' caches are kept until there are so many for one,
+const BATCH_CELLS: u32 = 64;
+/// or so many bytes of them.
+const BATCH_BYTES: u32 = 32 << 10;
+/// For so many caches at once.
+const BATCHES: usize = 4;
+/// How many cells of the inbox one slow malloc sorts at most, so that none
+/// takes long.
+const SORT: usize = 256;
+
+/// Cells on their way to another cache.
+struct Batch {
+    owner: *mut Cache,
+    head: *mut Cell,
+    tail: *mut Cell,
+    cells: u32,
+    bytes: u32,
+}
+
+/// A thread's cache. The fast path reads `current` only.
+#[repr(C, align(64))]
+pub(super) struct Cache {
+    /// For each class the slab that cells come from.
+    current: [*mut Slab; CLASSES],
+    /// For each class the other slabs with free cells.
+    partial: [*mut Slab; CLASSES],
+    /// All slabs without.
+    full: *mut Slab,
+    /// Cells from the inbox that are yet to be sorted into their slabs.
+    pending: *mut Cell,
+    batches: [Batch; BATCHES],
+    /// The next in the list of caches without a thread.
+    next: *mut Cache,
+    inbox: Inbox,
+}
+
+/// Where others push cells: on a cache line of its own.
+#[repr(align(64))]
+struct Inbox {
+    cells: AtomicPtr<Cell>,
+    /// Whether a thread has the cache.
+    has_thread: AtomicBool,
+}
+
+/// A static that is never written: what slots point to without a cache.
+#[repr(transparent)]
+struct Constant<T>(UnsafeCell<T>);
+
+// SAFETY: nothing writes it.
+unsafe impl<T> Sync for Constant<T> {}
+
+static NO_SLAB: Constant<Slab> = Constant(UnsafeCell::new(Slab::NONE));
+/// The cache of a thread that has not got one yet.
+static NO_CACHE: Constant<Cache> = Constant(UnsafeCell::new(Cache::EMPTY));
+/// The cache of a thread whose own has gone.
+static NO_CACHE_ANY_MORE: Constant<Cache> = Constant(UnsafeCell::new(Cache::EMPTY));
+
+platform::define_slot!(NO_CACHE);
+
+/// The shared cache, and the caches that wait for a thread.
+struct Shared {
+    cache: UnsafeCell<Cache>,
+    lock: Mutex<FutexLock, ()>,
+    idle: Mutex<FutexLock, Idle>,
+    /// For each class how many slabs with free cells there are, to be read
+    /// without the lock.
+    partial: [AtomicU32; CLASSES],
+}
+
+struct Idle(*mut Cache);
+
+// SAFETY: under its lock.
+unsafe impl Send for Idle {}
+// SAFETY: the cache is used under the lock.
+unsafe impl Sync for Shared {}
+
+static SHARED: Shared = Shared {
+    cache: UnsafeCell::new(Cache::EMPTY),
+    lock: Mutex::from_raw(<FutexLock as RawMutex>::INIT, ()),
+    idle: Mutex::from_raw(<FutexLock as RawMutex>::INIT, Idle(ptr::null_mut())),
+    partial: [const { AtomicU32::new(0) }; CLASSES],
+};
+
+/// This thread's cache.
+#[inline(always)]
+pub(super) fn own() -> *mut Cache {
+    platform::slot().cast()
+}
+
+/// Whether a cache is only a place holder.
+fn is_none(cache: *mut Cache) -> bool {
+    cache == NO_CACHE.0.get() || cache == NO_CACHE_ANY_MORE.0.get()
+}
+
+/// Gets a cell from a cache's current slab; null where that has none at hand.
+///
+/// # Safety
+/// `cache` is [`own`], and `class` below `CLASSES`.
+#[inline(always)]
+pub(super) unsafe fn get_fast(cache: *mut Cache, class: usize) -> *mut u8 {
+    // SAFETY: the current slab is the cache's, or NO_SLAB, which has no cell.
+    unsafe {
+        let slab = *(*cache).current.get_unchecked(class);
+        let cell = (*slab).free;
+        if !cell.is_null() {
+            (*slab).free = (*cell).next;
+            (*slab).countdown += 1;
+        }
+        cell.cast()
+    }
+}
+
+/// Frees a cell of one of the cache's own slabs; else [`free_slow`].
+///
+/// # Safety
+/// `cache` is [`own`], and nobody uses the block any more.
+#[inline(always)]
+pub(super) unsafe fn free(cache: *mut Cache, block: *mut u8) {
+    // SAFETY: a header is its owner's alone; without a slab it has no owner.
+    unsafe {
+        let slab = header_of(block);
+        if (*slab).owner() != cache {
+            return free_slow(cache, block);
+        }
+        if !push(slab, block) {
+            attend(process::config(), cache, slab);
+        }
+    }
+}
+
+/// Puts a cell back in its slab; false where the slab wants attention.
+///
+/// # Safety
+/// The slab is the caller's, and the cell one of it that is in use.
+#[inline(always)]
+unsafe fn push(slab: *mut Slab, cell: *mut u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let cell: *mut Cell = cell.cast();
+        (*cell).next = (*slab).free;
+        (*slab).free = cell;
+        (*slab).countdown = (*slab).countdown.wrapping_sub(1);
+        (*slab).countdown != 0
+    }
+}
+
+impl Cache {
+    const EMPTY_BATCH: Batch =
+        Batch { owner: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), cells: 0, bytes: 0 };
+    const EMPTY: Cache = Cache {
+        current: [NO_SLAB.0.get(); CLASSES],
+        partial: [ptr::null_mut(); CLASSES],
+        full: ptr::null_mut(),
+        pending: ptr::null_mut(),
+        batches: [Self::EMPTY_BATCH; BATCHES],
+        next: ptr::null_mut(),
+        inbox: Inbox { cells: AtomicPtr::new(ptr::null_mut()), has_thread: AtomicBool::new(false) },
+    };
+
+    /// Whether this is the shared cache, whose lock is then held.
+    fn is_shared(&self) -> bool {
+        ptr::eq(self, SHARED.cache.get())
+    }
+
+    fn link_partial(&mut self, slab: *mut Slab) {
+        // SAFETY: cache and slab are the caller's.
+        let class = unsafe {
+            let class = usize::from((*slab).class);
+            link(&mut self.partial[class], slab);
+            class
+        };
+        if self.is_shared() {
+            SHARED.partial[class].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn unlink_partial(&mut self, slab: *mut Slab) {
+        // SAFETY: cache and slab are the caller's.
+        let class = unsafe {
+            let class = usize::from((*slab).class);
+            unlink(&mut self.partial[class], slab);
+            class
+        };
+        if self.is_shared() {
+            SHARED.partial[class].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn link_full(&mut self, slab: *mut Slab) {
+        // SAFETY: cache and slab are the caller's; no cell of it is free.
+        unsafe {
+            (*slab).full = true;
+            (*slab).countdown = 1;
+            link(&mut self.full, slab);
+        }
+    }
+}
+
+/// Gets a cell when the current slab of its class has none at hand; null where
+/// there is no memory.
+///
+/// # Safety
+/// `cache` is [`own`] or the shared cache, locked; no place holder.
+unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
+    // SAFETY: cache and slabs are the caller's.
+    unsafe {
+        loop {
+            let slab = (*cache).current[class];
+            if slab != NO_SLAB.0.get() {
+                if !(*slab).free.is_null() || (*slab).extend() {
+                    return get_fast(cache, class);
+                }
+                (*cache).current[class] = NO_SLAB.0.get();
+                (*cache).link_full(slab);
+            }
+            if !(*cache).is_shared() {
+                flush_all(config, cache);
+                sort(config, cache, SORT);
+            }
+            let mut next = (*cache).partial[class];
+            if !next.is_null() {
+                (*cache).unlink_partial(next);
+            } else {
+                next = take_shared(cache, class);
+                if next.is_null() {
+                    next = new_slab(config, cache, class);
+                }
+                if next.is_null() {
+                    return ptr::null_mut();
+                }
+            }
+            (*cache).current[class] = next;
+        }
+    }
+}
+
+/// Takes a slab with free cells from the shared cache; null where it has none.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn take_shared(cache: *mut Cache, class: usize) -> *mut Slab {
+    // SAFETY: the shared cache is used under its lock.
+    unsafe {
+        if (*cache).is_shared() || SHARED.partial[class].load(Ordering::Relaxed) == 0 {
+            return ptr::null_mut();
+        }
+        let _lock = SHARED.lock.lock();
+        let shared = &mut *SHARED.cache.get();
+        let slab = shared.partial[class];
+        if !slab.is_null() {
+            shared.unlink_partial(slab);
+            (*slab).set_owner(cache);
+        }
+        slab
+    }
+}
+
+/// Founds a slab on a span from a heap; null where there is none.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Slab {
+    let span = span_of(class);
+    let Some(fresh) = heaps::get(config, span, span) else { return ptr::null_mut() };
+    // SAFETY: a new span, aligned to its size, and with it its headers.
+    unsafe {
+        let slab = header_of(fresh.block.as_ptr());
+        Slab::found(slab, fresh.block.as_ptr(), class, cache);
+        slab
+    }
+}
+
+/// Looks after a slab whose countdown has come to 0.
+///
+/// # Safety
+/// Cache and slab are the caller's.
+#[cold]
+unsafe fn attend(config: &Config, cache: *mut Cache, slab: *mut Slab) {
+    // SAFETY: cache and slab are the caller's.
+    unsafe {
+        if (*slab).full {
+            unlink(&mut (*cache).full, slab);
+            (*slab).full = false;
+            (*slab).countdown = (*slab).capacity() - 1;
+            (*cache).link_partial(slab);
+        } else if (*cache).current[usize::from((*slab).class)] != slab {
+            (*cache).unlink_partial(slab);
+            release(config, slab);
+        }
+    }
+}
+
+/// Gives the span of an empty slab back to its heap.
+///
+/// # Safety
+/// The slab is the caller's, empty, and in no list.
+unsafe fn release(config: &Config, slab: *mut Slab) {
+    // SAFETY: the caller's promise; nobody has a cell of it.
+    let freed = unsafe {
+        let span = Slab::dissolve(slab);
+        heaps::free(config, span)
+    };
+    debug_assert!(freed.is_ok());
+}
+
+/// Gets a cell by the slow path: gives the thread a cache, or takes from the
+/// shared one. Null where there is no memory.
+///
+/// # Safety
+/// `cache` is [`own`], and `class` below `CLASSES`.
+#[cold]
+pub(super) unsafe fn get_slow(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
+    // SAFETY: the caller's promise; the shared cache is used under its lock.
+    unsafe {
+        let cache = if cache == NO_CACHE.0.get() { adopt(config) } else { cache };
+        if is_none(cache) {
+            let _lock = SHARED.lock.lock();
+            let shared = SHARED.cache.get();
+            let cell = get_fast(shared, class);
+            return if cell.is_null() { refill(config, shared, class) } else { cell };
+        }
+        refill(config, cache, class)
+    }
+}
+
+/// Frees what is not a cell of the thread's own slabs.
+///
+/// # Safety
+/// `cache` is [`own`], and nobody uses the block any more.
+#[cold]
+pub(super) unsafe fn free_slow(cache: *mut Cache, block: *mut u8) {
+    if block.is_null() {
+        return;
+    }
+    // SAFETY: the caller's promise; a block keeps its slab in being.
+    unsafe {
+        let header = header_of(block);
+        if (*header).kind == Kind::None {
+            return blocks::free(block);
+        }
+        let slab = Slab::head(header);
+        if !(*slab).is_cell(block) {
+            fatal("free", "invalid pointer", block);
+        }
+        let config = process::config();
+        if (*slab).owner() == cache {
+            // In another unit than the slab's first.
+            if !push(slab, block) {
+                attend(config, cache, slab);
+            }
+            return;
+        }
+        let cache = if cache == NO_CACHE.0.get() { adopt(config) } else { cache };
+        if is_none(cache) || (*slab).owner() == SHARED.cache.get() {
+            send(config, block);
+        } else {
+            batch(config, cache, slab, block);
+        }
+    }
+}
+
+/// Gives one cell to whom its slab belongs.
+///
+/// # Safety
+/// Nobody uses the cell any more.
+unsafe fn send(config: &Config, cell: *mut u8) {
+    // SAFETY: a cell in use keeps its slab in being; the owner of a slab of the
+    // shared cache only changes under that one's lock.
+    unsafe {
+        let slab = Slab::head(header_of(cell));
+        let mut owner = (*slab).owner();
+        if owner == SHARED.cache.get() {
+            let _lock = SHARED.lock.lock();
+            owner = (*slab).owner();
+            if owner == SHARED.cache.get() {
+                if !push(slab, cell) {
+                    attend(config, owner, slab);
+                }
+                return;
+            }
+        }
+        (*owner).inbox.push(cell.cast(), cell.cast());
+    }
+}
+
+/// Keeps a cell for its slab's owner until there are more.
+///
+/// # Safety
+/// `cache` is the caller's, and nobody uses the cell any more.
+unsafe fn batch(config: &Config, cache: *mut Cache, slab: *mut Slab, cell: *mut u8) {
+    // SAFETY: cache and cell are the caller's.
+    unsafe {
+        let owner = (*slab).owner();
+        let index = owner.addr() / platform::PAGE % BATCHES;
+        if (*cache).batches[index].owner != owner {
+            flush(config, cache, index);
+        }
+        let batch = &mut (*cache).batches[index];
+        let cell: *mut Cell = cell.cast();
+        (*cell).next = batch.head;
+        if batch.head.is_null() {
+            batch.tail = cell;
+            batch.owner = owner;
+        }
+        batch.head = cell;
+        batch.cells += 1;
+        batch.bytes += (*slab).cell;
+        if batch.cells >= BATCH_CELLS || batch.bytes >= BATCH_BYTES {
+            flush(config, cache, index);
+        }
+    }
+}
+
+/// Pushes a batch on its inbox.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn flush(config: &Config, cache: *mut Cache, index: usize) {
+    // SAFETY: the cells of the batch are the caller's.
+    unsafe {
+        let batch = &mut (*cache).batches[index];
+        let (owner, head, tail) = (batch.owner, batch.head, batch.tail);
+        *batch = Cache::EMPTY_BATCH;
+        if head.is_null() {
+            return;
+        }
+        if (*owner).inbox.has_thread.load(Ordering::Relaxed) {
+            (*owner).inbox.push(head, tail);
+        } else {
+            // Its thread has ended, and its slabs have gone elsewhere.
+            send_all(config, head);
+        }
+    }
+}
+
+/// # Safety
+/// The cells are the caller's.
+unsafe fn send_all(config: &Config, mut cell: *mut Cell) {
+    while !cell.is_null() {
+        // SAFETY: a free cell leads to the next, before it is given away.
+        unsafe {
+            let next = (*cell).next;
+            send(config, cell.cast());
+            cell = next;
+        }
+    }
+}
+
+unsafe fn flush_all(config: &Config, cache: *mut Cache) {
+    for index in 0..BATCHES {
+        // SAFETY: the caller's cache.
+        unsafe { flush(config, cache, index) };
+    }
+}
+
+impl Inbox {
+    /// Pushes the cells from `head` to `tail`.
+    ///
+    /// # Safety
+    /// They are the caller's.
+    unsafe fn push(&self, head: *mut Cell, tail: *mut Cell) {
+        let mut first = self.cells.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the caller's promise.
+            unsafe { (*tail).next = first };
+            match self.cells.compare_exchange_weak(first, head, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+}
+
+/// Sorts at most `most` cells that others sent into their slabs.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
+    // SAFETY: cells of the inbox are the cache's, and their slabs too, but for
+    // those that came too late for its last thread.
+    unsafe {
+        let mut cell = (*cache).pending;
+        if cell.is_null() {
+            let inbox = &(*cache).inbox.cells;
+            if inbox.load(Ordering::Relaxed).is_null() {
+                return;
+            }
+            cell = inbox.swap(ptr::null_mut(), Ordering::Acquire);
+        }
+        for _ in 0..most {
+            if cell.is_null() {
+                break;
+            }
+            let next = (*cell).next;
+            let slab = Slab::head(header_of(cell.cast()));
+            if (*slab).owner() != cache {
+                send(config, cell.cast());
+            } else if !push(slab, cell.cast()) {
+                attend(config, cache, slab);
+            }
+            cell = next;
+        }
+        (*cache).pending = cell;
+    }
+}
+
+/// Gives this thread a cache: one that a thread left, or a new one. Without
+/// memory for it, the place holder that it has.
+fn adopt(config: &Config) -> *mut Cache {
+    let idle = {
+        let mut idle = SHARED.idle.lock();
+        let cache = idle.0;
+        if !cache.is_null() {
+            // SAFETY: caches in the list are nobody's, under its lock.
+            idle.0 = unsafe { (*cache).next };
+        }
+        cache
+    };
+    let cache = if idle.is_null() {
+        let Some(fresh) = heaps::get(config, size_of::<Cache>(), align_of::<Cache>()) else {
+            return NO_CACHE.0.get();
+        };
+        let cache: *mut Cache = fresh.block.as_ptr().cast();
+        // SAFETY: a new block, large and aligned enough.
+        unsafe { cache.write(Cache::EMPTY) };
+        cache
+    } else {
+        idle
+    };
+    // SAFETY: the cache is this thread's from here on.
+    unsafe { (*cache).inbox.has_thread.store(true, Ordering::Relaxed) };
+    // First the slot, as the rest may call malloc.
+    platform::set_slot(cache.cast());
+    process::thread_starts(cache.cast());
+    cache
+}
+
+/// Ends a thread's cache: its slabs go to the shared one, and it waits for
+/// another thread. From then on this thread uses the shared cache.
+///
+/// # Safety
+/// `cache` is [`own`], given by `adopt`.
+pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
+    // SAFETY: the cache and its slabs are this thread's.
+    unsafe {
+        platform::set_slot(NO_CACHE_ANY_MORE.0.get().cast());
+        flush_all(config, cache);
+        sort(config, cache, usize::MAX);
+        sort(config, cache, usize::MAX);
+        {
+            let _lock = SHARED.lock.lock();
+            for class in 0..CLASSES {
+                let current = core::mem::replace(&mut (*cache).current[class], NO_SLAB.0.get());
+                if current != NO_SLAB.0.get() {
+                    share(config, current);
+                }
+                while !(*cache).partial[class].is_null() {
+                    let slab = (*cache).partial[class];
+                    unlink(&mut (*cache).partial[class], slab);
+                    share(config, slab);
+                }
+            }
+            while !(*cache).full.is_null() {
+                let slab = (*cache).full;
+                unlink(&mut (*cache).full, slab);
+                share(config, slab);
+            }
+        }
+        (*cache).inbox.has_thread.store(false, Ordering::Relaxed);
+        sort(config, cache, usize::MAX);
+        let mut idle = SHARED.idle.lock();
+        (*cache).next = idle.0;
+        idle.0 = cache;
+    }
+}
+
+/// Puts a slab that has lost its thread into the shared cache.
+///
+/// # Safety
+/// The slab is the caller's and in no list; the shared cache's lock is held.
+unsafe fn share(config: &Config, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let shared = &mut *SHARED.cache.get();
+        if (*slab).used() == 0 {
+            return release(config, slab);
+        }
+        (*slab).set_owner(shared);
+        if (*slab).used() == (*slab).capacity() {
+            shared.link_full(slab);
+        } else {
+            shared.link_partial(slab);
+        }
+    }
+}
+
+/// Sends away what this thread's cache holds for others, sorts what others
+/// sent, and gives back the spans of its empty slabs.
+///
+/// # Safety
+/// `cache` is [`own`].
+pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
+    if is_none(cache) {
+        return;
+    }
+    // SAFETY: the cache and its slabs are this thread's.
+    unsafe {
+        flush_all(config, cache);
+        sort(config, cache, usize::MAX);
+        sort(config, cache, usize::MAX);
+        for current in &mut (*cache).current {
+            if *current != NO_SLAB.0.get() && (**current).used() == 0 {
+                release(config, core::mem::replace(current, NO_SLAB.0.get()));
+            }
+        }
+    }
+}
+
+/// The bytes in free cells of this thread's own slabs.
+///
+/// # Safety
+/// `cache` is [`own`].
+pub(super) unsafe fn free_bytes(cache: *mut Cache) -> usize {
+    let mut bytes = 0;
+    // SAFETY: the cache and its slabs are this thread's.
+    unsafe {
+        for class in 0..CLASSES {
+            let mut slab = (*cache).partial[class];
+            let current = (*cache).current[class];
+            while !slab.is_null() {
+                bytes += ((*slab).capacity() - (*slab).used()) as usize * (*slab).cell as usize;
+                slab = (*slab).next;
+            }
+            if current != NO_SLAB.0.get() {
+                bytes += ((*current).capacity() - (*current).used()) as usize * (*current).cell as usize;
+            }
+        }
+    }
+    bytes
+}
+
+/// Locks the shared cache and the list of idle ones before a fork.
+pub(super) fn lock() {
+    core::mem::forget(SHARED.idle.lock());
+    core::mem::forget(SHARED.lock.lock());
+}
+
+/// Unlocks them in the parent.
+///
+/// # Safety
+/// This thread called `lock`.
+pub(super) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe {
+        SHARED.lock.force_unlock();
+        SHARED.idle.force_unlock();
+    }
+}
+
+/// Makes the locks new in the child. The caches of the threads that are not
+/// there any more stay as they were, unused: a thread may have been anywhere
+/// in its own.
+///
+/// # Safety
+/// The only thread of a child that was forked under `lock`.
+pub(super) unsafe fn reset_locks() {
+    // SAFETY: the caller's promise.
+    unsafe {
+        SHARED.lock.raw().reset();
+        SHARED.idle.raw().reset();
+    }
+}

@@ -1,0 +1,77 @@
+//! Size classes: the sizes that cells come in. May use: nothing.
+//!
+//! Steps of 16 bytes up to 128, then eight classes between a power of two and
+//! the next: a cell is at most an eighth larger than its request, beyond what
+//! the alignment of 16 costs.
+
+use crate::heap::ALIGNMENT;
+
+/// How many classes there are.
+pub(super) const CLASSES: usize = 72;
+/// The largest cell.
+pub(super) const MAX_SMALL: usize = 32 << 10;
+
+const STEPS: usize = MAX_SMALL / ALIGNMENT;
+
+/// The cells' sizes.
+pub(super) static CELL: [u32; CLASSES] = cells();
+static CLASS: [u8; STEPS + 1] = classes();
+
+const fn cells() -> [u32; CLASSES] {
+    let mut cells = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        cells[class] = if class < 8 {
+            16 * (class as u32 + 1)
+        } else {
+            // The eighths of the class's power of two.
+            (9 + class as u32 % 8) << (class as u32 / 8 + 3)
+        };
+        class += 1;
+    }
+    cells
+}
+
+const fn classes() -> [u8; STEPS + 1] {
+    let cells = cells();
+    let mut classes = [0; STEPS + 1];
+    let (mut step, mut class) = (0, 0);
+    while step <= STEPS {
+        if step * ALIGNMENT > cells[class] as usize {
+            class += 1;
+        }
+        classes[step] = class as u8;
+        step += 1;
+    }
+    classes
+}
+
+/// The class of the smallest cells for `size <= MAX_SMALL` bytes.
+#[inline(always)]
+pub(super) fn class_of(size: usize) -> usize {
+    // SAFETY: (MAX_SMALL + 15) / 16 == STEPS.
+    usize::from(unsafe { *CLASS.get_unchecked((size + (ALIGNMENT - 1)) / ALIGNMENT) })
+}
+
+/// The class of the smallest cells for `size` bytes whose size is a multiple
+/// of `align`, a power of two.
+pub(super) fn aligned_class_of(size: usize, align: usize) -> Option<usize> {
+    if size > MAX_SMALL {
+        return None;
+    }
+    (class_of(size)..CLASSES).find(|&class| CELL[class] as usize % align == 0)
+}
+
+const _: () = {
+    let cells = cells();
+    assert!(cells[CLASSES - 1] as usize == MAX_SMALL);
+    let mut class = 1;
+    while class < CLASSES {
+        assert!(cells[class] > cells[class - 1] && cells[class] as usize % ALIGNMENT == 0);
+        // Waste: the smallest request that gets this cell is one more than
+        // the cell before.
+        let waste = cells[class] - (cells[class - 1] + 1);
+        assert!(waste < 16 || waste * 8 <= cells[class]);
+        class += 1;
+    }
+};

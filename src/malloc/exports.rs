@@ -1,0 +1,424 @@
+//! What a program calls: malloc and its family, as C, POSIX and glibc have
+//! them. May use: all of `malloc`.
+//!
+//! The fast paths of [`malloc`] and [`free`] stand in `cache`; what is here
+//! decides where a request goes, checks what callers may get wrong, and sets
+//! errno.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::fmt::Write;
+use core::ptr;
+
+use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
+use super::message::{Line, fatal};
+use super::region::{Fresh, header_of};
+use super::slab::{Kind, Slab};
+use super::{blocks, cache, heaps, process, report};
+use crate::heap::ALIGNMENT;
+use crate::platform::{self, PAGE, set_errno};
+
+/// No object may be larger: the difference of two pointers must be a number.
+const LARGEST: usize = isize::MAX as usize;
+
+#[cold]
+fn out_of_memory() -> *mut c_void {
+    set_errno(libc::ENOMEM);
+    ptr::null_mut()
+}
+
+/// A block that is no cell of the fast path.
+#[cold]
+fn get_slow(size: usize) -> Option<Fresh> {
+    if size > LARGEST {
+        return None;
+    }
+    let config = process::config();
+    // The managers refuse 0 bytes; malloc gives a block of its own for them.
+    let size = size.max(1);
+    if size <= MAX_SMALL && config.cache {
+        // SAFETY: this thread's own cache.
+        let cell = unsafe { cache::get_slow(config, cache::own(), class_of(size)) };
+        if let Some(block) = ptr::NonNull::new(cell) {
+            return Some(Fresh { block, zero: false });
+        }
+    }
+    blocks::get(size, ALIGNMENT)
+}
+
+/// C's malloc: `size` bytes with undefined contents, aligned to 16. NULL and
+/// ENOMEM where there are none; for 0 bytes a block of its own.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    if size <= MAX_SMALL {
+        // SAFETY: this thread's own cache.
+        let cell = unsafe { cache::get_fast(cache::own(), class_of(size)) };
+        if !cell.is_null() {
+            return cell.cast();
+        }
+    }
+    malloc_slow(size)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_slow(size: usize) -> *mut c_void {
+    get_slow(size).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
+}
+
+/// C's free; errno stays as it was.
+///
+/// # Safety
+/// NULL, or a block of this malloc that nobody uses any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: the caller's promise; this thread's own cache.
+    unsafe { cache::free(cache::own(), block.cast()) }
+}
+
+/// Old systems' other name of free.
+///
+/// # Safety
+/// As [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { free(block) }
+}
+
+/// C23's free with the size that was asked for, which is not needed.
+///
+/// # Safety
+/// As [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { free(block) }
+}
+
+/// C23's free with alignment and size, which are not needed.
+///
+/// # Safety
+/// As [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { free(block) }
+}
+
+/// C's calloc: `count * size` zeroed bytes. Pages fresh from the OS are not
+/// written.
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return out_of_memory() };
+    if bytes <= MAX_SMALL {
+        let block = malloc(bytes);
+        if !block.is_null() {
+            // SAFETY: a new block of at least as many bytes.
+            unsafe { block.cast::<u8>().write_bytes(0, bytes) };
+        }
+        return block;
+    }
+    let Some(fresh) = get_slow(bytes) else { return out_of_memory() };
+    if !fresh.zero {
+        // SAFETY: as above.
+        unsafe { fresh.block.as_ptr().write_bytes(0, bytes) };
+    }
+    fresh.block.as_ptr().cast()
+}
+
+/// The size of a block that `function` was called with, and whether it is a
+/// cell.
+///
+/// # Safety
+/// A pointer below 2^47.
+unsafe fn size_of_block(function: &str, block: *mut u8) -> (usize, bool) {
+    // SAFETY: the caller's promise; a block keeps its slab in being.
+    unsafe {
+        let header = header_of(block);
+        if (*header).kind == Kind::None {
+            return (blocks::usable_size(function, block), false);
+        }
+        let slab = Slab::head(header);
+        if !(*slab).is_cell(block) {
+            fatal(function, "invalid pointer", block);
+        }
+        ((*slab).cell as usize, true)
+    }
+}
+
+/// C's realloc. `realloc(p, 0)` frees and returns NULL, as glibc's does. On
+/// failure NULL and ENOMEM, and the old block is as it was.
+///
+/// # Safety
+/// As [`free`], where the result is not `block` or NULL for a size above 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc(size);
+    }
+    let old: *mut u8 = block.cast();
+    // SAFETY: the caller's promise.
+    unsafe {
+        if size == 0 {
+            free(block);
+            return ptr::null_mut();
+        }
+        let (usable, is_cell) = size_of_block("realloc", old);
+        if size > LARGEST {
+            return out_of_memory();
+        }
+        if is_cell {
+            // Not worth a move: it fits, and would fill more than half.
+            if size <= usable && size > usable / 2 {
+                return block;
+            }
+        } else if size > MAX_SMALL || !process::config().cache {
+            if let Some(extended) = blocks::extend(old, usable, size) {
+                return extended.as_ptr().cast();
+            }
+        }
+        let new = malloc(size);
+        if new.is_null() {
+            // What only was to shrink may stay.
+            return if size <= usable { block } else { new };
+        }
+        new.cast::<u8>().copy_from_nonoverlapping(old, usable.min(size));
+        free(block);
+        new
+    }
+}
+
+/// BSD's realloc of an array: NULL and ENOMEM where the product overflows.
+///
+/// # Safety
+/// As [`realloc`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's promise.
+        Some(bytes) => unsafe { realloc(block, bytes) },
+        None => out_of_memory(),
+    }
+}
+
+/// A block at a multiple of `align`, a power of two.
+fn get_aligned(align: usize, size: usize) -> *mut c_void {
+    if align <= ALIGNMENT {
+        return malloc(size);
+    }
+    if size > LARGEST || align > LARGEST {
+        return out_of_memory();
+    }
+    let config = process::config();
+    let size = size.max(1);
+    // A slab is aligned to 64 KiB, and its first cell stands at its start.
+    if config.cache && align <= MAX_SMALL {
+        if let Some(class) = aligned_class_of(size, align) {
+            // SAFETY: this thread's own cache.
+            let cell = unsafe { cache::get_fast(cache::own(), class) };
+            if !cell.is_null() {
+                return cell.cast();
+            }
+            // SAFETY: as above.
+            let cell = unsafe { cache::get_slow(config, cache::own(), class) };
+            if !cell.is_null() {
+                debug_assert!(CELL[class] as usize >= size);
+                return cell.cast();
+            }
+        }
+    }
+    blocks::get(size, align).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
+}
+
+/// C11's aligned_alloc: any power of two is an alignment, any size will do;
+/// else NULL and EINVAL.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    if !align.is_power_of_two() {
+        set_errno(libc::EINVAL);
+        return ptr::null_mut();
+    }
+    get_aligned(align, size)
+}
+
+/// The old memalign: other alignments are rounded up to a power of two, as
+/// glibc does.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) => get_aligned(align, size),
+        None => {
+            set_errno(libc::EINVAL);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// POSIX's: returns EINVAL or ENOMEM and then leaves `*result` alone.
+///
+/// # Safety
+/// `result` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(result: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || align % size_of::<*mut c_void>() != 0 {
+        return libc::EINVAL;
+    }
+    let block = platform::keeping_errno(|| get_aligned(align, size));
+    if block.is_null() {
+        return libc::ENOMEM;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { *result = block };
+    0
+}
+
+/// A block at the start of a page.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    get_aligned(PAGE, size)
+}
+
+/// Whole pages.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    match size.checked_next_multiple_of(PAGE) {
+        Some(size) => get_aligned(PAGE, size.max(PAGE)),
+        None => out_of_memory(),
+    }
+}
+
+/// How many bytes of a block may be used, all of them; 0 for NULL.
+///
+/// # Safety
+/// NULL or a block of this malloc.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { size_of_block("malloc_usable_size", block.cast()).0 }
+}
+
+/// glibc's knobs mean nothing here; all are taken.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
+    1
+}
+
+/// Gives free memory back to the OS, but for `keep` bytes a region; 1 where
+/// there was any.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(keep: usize) -> c_int {
+    let config = process::config();
+    // SAFETY: this thread's own cache.
+    unsafe { cache::trim(config, cache::own()) };
+    c_int::from(config.pool == 0 && heaps::trim(config, keep))
+}
+
+/// glibc's struct mallinfo2.
+#[repr(C)]
+pub struct MallInfo2 {
+    arena: usize,
+    ordblks: usize,
+    smblks: usize,
+    hblks: usize,
+    hblkhd: usize,
+    usmblks: usize,
+    fsmblks: usize,
+    uordblks: usize,
+    fordblks: usize,
+    keepcost: usize,
+}
+
+/// The sums over all heaps. Cells that lie free in the caches of other threads
+/// count as used.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> MallInfo2 {
+    let totals = report::totals();
+    MallInfo2 {
+        arena: totals.used + totals.dirty,
+        ordblks: totals.blocks,
+        smblks: 0,
+        hblks: totals.huge_blocks,
+        hblkhd: totals.huge_bytes,
+        usmblks: totals.peak,
+        fsmblks: totals.free_cells,
+        uordblks: totals.used.saturating_sub(totals.free_cells),
+        fordblks: totals.dirty + totals.free_cells,
+        keepcost: totals.dirty,
+    }
+}
+
+/// glibc's struct mallinfo, whose numbers are too small for large heaps.
+#[repr(C)]
+pub struct MallInfo {
+    arena: c_int,
+    ordblks: c_int,
+    smblks: c_int,
+    hblks: c_int,
+    hblkhd: c_int,
+    usmblks: c_int,
+    fsmblks: c_int,
+    uordblks: c_int,
+    fordblks: c_int,
+    keepcost: c_int,
+}
+
+/// As [`mallinfo2`], cut to what fits.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> MallInfo {
+    let all = mallinfo2();
+    let cut = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
+    MallInfo {
+        arena: cut(all.arena),
+        ordblks: cut(all.ordblks),
+        smblks: cut(all.smblks),
+        hblks: cut(all.hblks),
+        hblkhd: cut(all.hblkhd),
+        usmblks: cut(all.usmblks),
+        fsmblks: cut(all.fsmblks),
+        uordblks: cut(all.uordblks),
+        fordblks: cut(all.fordblks),
+        keepcost: cut(all.keepcost),
+    }
+}
+
+/// The table of all heaps, on standard error.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_stats() {
+    report::table();
+}
+
+unsafe extern "C" {
+    fn fputs(text: *const c_char, stream: *mut c_void) -> c_int;
+}
+
+/// The sums as XML, on a stream; EINVAL for options other than 0.
+///
+/// # Safety
+/// `stream` is a `FILE *` that can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_int {
+    if options != 0 || stream.is_null() {
+        return libc::EINVAL;
+    }
+    let all = report::totals();
+    let mut text = Line::new();
+    let _ = write!(
+        text,
+        "<malloc version=\"1\">\n<total type=\"used\" count=\"{}\" size=\"{}\"/>\n\
+         <total type=\"free\" size=\"{}\"/>\n<total type=\"mmap\" count=\"{}\" size=\"{}\"/>\n\
+         <system type=\"current\" size=\"{}\"/>\n<aspace type=\"total\" size=\"{}\"/>\n</malloc>\n\0",
+        all.blocks,
+        all.used,
+        all.free,
+        all.huge_blocks,
+        all.huge_bytes,
+        all.used + all.dirty,
+        all.regions,
+    );
+    // SAFETY: the text ends with a null byte; the stream is the caller's.
+    unsafe { fputs(text.as_bytes().as_ptr().cast(), stream) };
+    0
+}

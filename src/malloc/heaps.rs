@@ -1,0 +1,227 @@
+//! The core heaps: one for each core, each with its lock and its regions. A
+//! block comes from the heap of the core that the thread runs on, goes back to
+//! the heap that it came from, and when a heap has no room the others are
+//! asked before the OS is. May use: `config`, `region`, `sync`, `platform`.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use lock_api::{Mutex, MutexGuard, RawMutex};
+
+use super::config::{Config, MAX_HEAPS};
+use super::region::{CHUNK, Fresh, Plan, Region, region_of};
+use crate::heap::{ALIGNMENT, ExtendError, FreeError};
+use crate::platform::PAGE;
+use crate::sync::FutexLock;
+
+/// The most regions of one heap; each is as large as all before it together.
+const MAX_REGIONS: usize = 32;
+
+/// One heap.
+pub(super) struct Heap {
+    regions: [Option<NonNull<Region>>; MAX_REGIONS],
+    count: usize,
+}
+
+// SAFETY: regions are reached under the heap's lock.
+unsafe impl Send for Heap {}
+
+static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] =
+    [const { Mutex::from_raw(<FutexLock as RawMutex>::INIT, Heap { regions: [None; MAX_REGIONS], count: 0 }) };
+        MAX_HEAPS];
+
+/// Whether there was ever a second thread: until then all comes from heap 0.
+static THREADED: AtomicBool = AtomicBool::new(false);
+
+/// Says that there is more than one thread.
+pub(super) fn set_threaded() {
+    THREADED.store(true, Ordering::Relaxed);
+}
+
+impl Heap {
+    /// The regions, in the order they came.
+    pub fn regions(&mut self) -> impl Iterator<Item = &mut Region> {
+        // SAFETY: under the heap's lock, as `self` shows; regions stay.
+        self.regions[..self.count].iter().flatten().map(|region| unsafe { &mut *region.as_ptr() })
+    }
+
+    fn get(&mut self, size: usize, align: usize) -> Option<Fresh> {
+        self.regions().find_map(|region| region.get(size, align))
+    }
+
+    fn push(&mut self, region: NonNull<Region>) {
+        self.regions[self.count] = Some(region);
+        self.count += 1;
+    }
+
+    /// Takes a new region from the OS and gets the block from it.
+    fn grow(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
+        if self.count == MAX_REGIONS {
+            return None;
+        }
+        let wish = CHUNK << self.count.saturating_sub(1);
+        let need = size.checked_add(if align > PAGE { align } else { 0 })?;
+        let region = Region::grow(plan, need, wish)?;
+        self.push(region);
+        // SAFETY: just made, for this heap.
+        unsafe { (*region.as_ptr()).get(size, align) }
+    }
+}
+
+fn plan(config: &Config, heap: usize) -> Plan {
+    let shift = if config.cache { PAGE.trailing_zeros() } else { ALIGNMENT.trailing_zeros() };
+    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages }
+}
+
+/// Takes a fixed pool; false where the OS does not give it.
+pub(super) fn take_pool(config: &Config) -> bool {
+    (0..config.heaps).all(|heap| {
+        let region = Region::pool(plan(config, heap), config.pool / config.heaps);
+        region.map(|region| HEAPS[heap].lock().push(region)).is_some()
+    })
+}
+
+/// The heap of the core that this thread runs on.
+fn home(config: &Config) -> usize {
+    if config.heaps == 1 || !THREADED.load(Ordering::Relaxed) { 0 } else { crate::platform::core() % config.heaps }
+}
+
+/// Gets a block: from the thread's own heap, from another where that one is
+/// locked or has no room, from the OS at last.
+pub(super) fn get(config: &Config, size: usize, align: usize) -> Option<Fresh> {
+    let home = home(config);
+    let heaps = || (0..config.heaps).map(|n| &HEAPS[(home + n) % config.heaps]);
+    let unlocked = heaps().find_map(|heap| heap.try_lock()?.get(size, align));
+    let found = unlocked.or_else(|| {
+        let mut own = HEAPS[home].lock();
+        own.get(size, align).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+    });
+    // Somebody may have had a lock with the only room there is.
+    found.or_else(|| heaps().find_map(|heap| heap.lock().get(size, align)))
+}
+
+/// The heap that a region belongs to.
+fn heap_of(region: NonNull<Region>) -> MutexGuard<'static, FutexLock, Heap> {
+    // SAFETY: regions stay, and the number of its heap never changes.
+    HEAPS[unsafe { (*region.as_ptr()).heap }].lock()
+}
+
+/// What went wrong with a pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// In no region.
+    Foreign,
+    /// In a free block of a region.
+    Freed,
+    /// In an allocated block or in bookkeeping, but not the start of a block.
+    Interior,
+    /// The bookkeeping contradicts itself there.
+    Corrupted,
+}
+
+/// Runs `action` on the region of a block, under its heap's lock.
+fn in_region<T>(block: *const u8, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
+    let region = region_of(block).ok_or(Bad::Foreign)?;
+    let _lock = heap_of(region);
+    // SAFETY: the heap's lock is held.
+    Ok(action(unsafe { &mut *region.as_ptr() }))
+}
+
+fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
+    match error {
+        FreeError::Corrupted => Bad::Corrupted,
+        FreeError::NotFound if region.is_free(block.addr()) => Bad::Freed,
+        FreeError::NotFound => Bad::Interior,
+    }
+}
+
+/// Gives a block back to the heap that it came from.
+///
+/// # Safety
+/// Nobody uses the block after this call.
+pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
+    in_region(block, |region| {
+        // SAFETY: the caller's promise.
+        unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
+        let limit = config.retain + region.stats().used as usize / 8;
+        if region.dirty() > limit && config.pool == 0 {
+            region.purge(limit / 2);
+        }
+        Ok(())
+    })?
+}
+
+/// The size of a block.
+pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
+    in_region(block, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
+}
+
+/// Extends a block; in a pool it may move, else it stays or there is no room.
+///
+/// # Safety
+/// Where the result differs from `block`, nobody uses `block` afterwards.
+pub(super) unsafe fn extend(config: &Config, block: *mut u8, size: usize) -> Result<Option<NonNull<u8>>, Bad> {
+    in_region(block, |region| {
+        let result = if config.pool != 0 {
+            // SAFETY: the caller's promise.
+            unsafe { region.extend(block, size) }.map(Some)
+        } else {
+            region.extend_in_place(block, size).map(|()| NonNull::new(block))
+        };
+        match result {
+            Ok(block) => Ok(block),
+            Err(ExtendError::NoRoom) => Ok(None),
+            Err(ExtendError::NotFound) => Err(why(region, block, FreeError::NotFound)),
+            Err(ExtendError::Corrupted) => Err(Bad::Corrupted),
+        }
+    })?
+}
+
+/// Gives the memory of all free blocks back to the OS, but for `keep` bytes a
+/// region; whether there was any.
+pub(super) fn trim(config: &Config, keep: usize) -> bool {
+    let mut any = false;
+    for heap in &HEAPS[..config.heaps] {
+        for region in heap.lock().regions() {
+            any |= region.dirty() > keep;
+            region.purge(keep);
+        }
+    }
+    any
+}
+
+/// Shows each heap, locked, to `visit`.
+pub(super) fn each(config: &Config, mut visit: impl FnMut(usize, &mut Heap)) {
+    for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
+        visit(number, &mut heap.lock());
+    }
+}
+
+/// Locks all heaps, in the order of their numbers, before a fork.
+pub(super) fn lock_all(config: &Config) {
+    for heap in &HEAPS[..config.heaps] {
+        core::mem::forget(heap.lock());
+    }
+}
+
+/// Unlocks all heaps, in the parent after a fork.
+///
+/// # Safety
+/// This thread called `lock_all`.
+pub(super) unsafe fn unlock_all(config: &Config) {
+    for heap in &HEAPS[..config.heaps] {
+        // SAFETY: the caller's promise.
+        unsafe { heap.force_unlock() };
+    }
+}
+
+/// Makes all locks new, in the child of a fork.
+///
+/// # Safety
+/// The only thread of a child that was forked under `lock_all`.
+pub(super) unsafe fn reset_locks(config: &Config) {
+    for heap in &HEAPS[..config.heaps] {
+        // SAFETY: the caller's promise.
+        unsafe { heap.raw().reset() };
+    }
+}

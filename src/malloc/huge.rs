@@ -1,0 +1,215 @@
+//! Huge blocks: each a mapping of its own. What they are is kept in a hash
+//! table beside them, by address. May use: `sync`, `platform`.
+
+use core::ptr::{self, NonNull};
+
+use lock_api::{Mutex, RawMutex};
+
+use crate::platform::{self, PAGE};
+use crate::sync::FutexLock;
+
+/// A huge block.
+#[derive(Clone, Copy)]
+struct Huge {
+    /// Its address; 0 for a slot that is free.
+    block: usize,
+    bytes: usize,
+}
+
+/// Open addressing with linear probing, at most half full, and no tombstones:
+/// a removal moves what follows.
+struct Table {
+    slots: *mut Huge,
+    capacity: usize,
+    count: usize,
+    live: usize,
+}
+
+// SAFETY: the slots are the table's alone.
+unsafe impl Send for Table {}
+
+static TABLE: Mutex<FutexLock, Table> =
+    Mutex::from_raw(<FutexLock as RawMutex>::INIT, Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0 });
+
+impl Table {
+    fn slot(&self, index: usize) -> *mut Huge {
+        // SAFETY: below the capacity, a power of two.
+        unsafe { self.slots.add(index & (self.capacity - 1)) }
+    }
+
+    fn home(&self, block: usize) -> usize {
+        (block / PAGE).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - self.capacity.trailing_zeros())
+    }
+
+    /// The slot of a block, or the free one where it would be.
+    fn probe(&self, block: usize) -> *mut Huge {
+        let mut index = self.home(block);
+        loop {
+            let slot = self.slot(index);
+            // SAFETY: slot() is valid; half of the slots are free.
+            if unsafe { (*slot).block == block || (*slot).block == 0 } {
+                return slot;
+            }
+            index += 1;
+        }
+    }
+
+    fn find(&self, block: usize) -> Option<*mut Huge> {
+        if self.capacity == 0 || block == 0 {
+            return None;
+        }
+        let slot = self.probe(block);
+        // SAFETY: probe() gives a valid slot.
+        (unsafe { (*slot).block } == block).then_some(slot)
+    }
+
+    /// Makes room for one more; false where there is no memory for it.
+    fn reserve(&mut self) -> bool {
+        if (self.count + 1) * 2 <= self.capacity {
+            return true;
+        }
+        let capacity = (self.capacity * 2).max(PAGE / size_of::<Huge>());
+        let Some(slots) = platform::map_memory(capacity * size_of::<Huge>()) else { return false };
+        let (old, len) = (self.slots, self.capacity);
+        self.slots = slots.as_ptr().cast();
+        self.capacity = capacity;
+        for index in 0..len {
+            // SAFETY: the old slots, read once more, and then given back.
+            unsafe {
+                let huge = *old.add(index);
+                if huge.block != 0 {
+                    *self.probe(huge.block) = huge;
+                }
+            }
+        }
+        if len > 0 {
+            // SAFETY: a mapping of ours.
+            unsafe { platform::unmap(old.cast(), len * size_of::<Huge>()) };
+        }
+        true
+    }
+
+    /// Notes a block; there is room.
+    fn insert(&mut self, huge: Huge) {
+        // SAFETY: probe() gives a free slot, as the block is new.
+        unsafe { *self.probe(huge.block) = huge };
+        self.count += 1;
+        self.live += huge.bytes;
+    }
+
+    fn remove(&mut self, slot: *mut Huge) {
+        // SAFETY: slots of the table; see Knuth, vol. 3, 6.4, Algorithm R.
+        unsafe {
+            self.live -= (*slot).bytes;
+            self.count -= 1;
+            (*slot).block = 0;
+            let mut index = slot.offset_from(self.slots) as usize;
+            loop {
+                index = (index + 1) & (self.capacity - 1);
+                let next = *self.slot(index);
+                if next.block == 0 {
+                    return;
+                }
+                (*self.slot(index)).block = 0;
+                *self.probe(next.block) = next;
+            }
+        }
+    }
+}
+
+/// Maps a block of at least `size` zeroed bytes at a multiple of `align`.
+pub(super) fn get(size: usize, align: usize) -> Option<NonNull<u8>> {
+    let bytes = size.checked_next_multiple_of(PAGE)?;
+    let mut table = TABLE.lock();
+    if !table.reserve() {
+        return None;
+    }
+    let block = if align <= PAGE {
+        platform::map_memory(bytes)?
+    } else {
+        let block = platform::reserve(bytes, align)?;
+        // SAFETY: just reserved.
+        if !unsafe { platform::commit(block.as_ptr(), bytes) } {
+            // SAFETY: just reserved, and unused.
+            unsafe { platform::unmap(block.as_ptr(), bytes) };
+            return None;
+        }
+        block
+    };
+    table.insert(Huge { block: block.addr().get(), bytes });
+    Some(block)
+}
+
+/// Gives a huge block back; false where it is none.
+///
+/// # Safety
+/// Nobody uses the block after this call.
+pub(super) unsafe fn free(block: *mut u8) -> bool {
+    let mut table = TABLE.lock();
+    let Some(slot) = table.find(block.addr()) else { return false };
+    // SAFETY: find() gives a valid slot.
+    let bytes = unsafe { (*slot).bytes };
+    // SAFETY: the caller's promise.
+    if !unsafe { platform::unmap(block, bytes) } {
+        // At the kernel's limit of mappings the addresses must stay; the
+        // memory need not.
+        // SAFETY: the caller's promise.
+        unsafe { platform::purge(block, bytes) };
+    }
+    table.remove(slot);
+    true
+}
+
+/// The size of a huge block.
+pub(super) fn usable_size(block: *const u8) -> Option<usize> {
+    let table = TABLE.lock();
+    // SAFETY: find() gives a valid slot.
+    table.find(block.addr()).map(|slot| unsafe { (*slot).bytes })
+}
+
+/// Changes the size of a huge block by moving its pages, not its bytes;
+/// `None` where the kernel refuses.
+///
+/// # Safety
+/// Where the result differs from `block`, nobody uses `block` afterwards.
+pub(super) unsafe fn extend(block: *mut u8, size: usize) -> Option<NonNull<u8>> {
+    let bytes = size.checked_next_multiple_of(PAGE)?;
+    let mut table = TABLE.lock();
+    let slot = table.find(block.addr())?;
+    // SAFETY: find() gives a valid slot.
+    let old = unsafe { (*slot).bytes };
+    // SAFETY: the caller's promise.
+    let new = unsafe { platform::remap(block, old, bytes) }?;
+    table.remove(slot);
+    table.insert(Huge { block: new.addr().get(), bytes });
+    Some(new)
+}
+
+/// How many huge blocks there are, and their bytes.
+pub(super) fn totals() -> (usize, usize) {
+    let table = TABLE.lock();
+    (table.count, table.live)
+}
+
+/// Locks the table before a fork.
+pub(super) fn lock() {
+    core::mem::forget(TABLE.lock());
+}
+
+/// Unlocks it in the parent.
+///
+/// # Safety
+/// This thread called `lock`.
+pub(super) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { TABLE.force_unlock() };
+}
+
+/// Makes the lock new in the child.
+///
+/// # Safety
+/// The only thread of a child that was forked under `lock`.
+pub(super) unsafe fn reset_lock() {
+    // SAFETY: the caller's promise.
+    unsafe { TABLE.raw().reset() };
+}

@@ -1,0 +1,18 @@
+//! The malloc that programs run with unchanged: thread caches over slabs over
+//! core heaps over the OS, or over a fixed pool. May use: `heap`, `sync`,
+//! `platform`; no std, no allocation, no panics that unwind.
+//!
+//! `src/README.md` walks one malloc and one free from end to end.
+
+mod blocks;
+mod cache;
+mod classes;
+mod config;
+mod exports;
+mod heaps;
+mod huge;
+mod message;
+mod process;
+mod region;
+mod report;
+mod slab;

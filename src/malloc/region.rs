@@ -1,0 +1,495 @@
+//! Regions: the areas that the OS gives a core's heap, and the table that
+//! finds what belongs to an address. May use: `config`, `slab`'s header,
+//! `heap`, `platform`.
+//!
+//! A region is one area under one manager. It starts at a multiple of
+//! [`CHUNK`], and its first block holds what is known of it:
+//!
+//! ```text
+//!   region  [ Region | tables | dirty | touched | slab headers |  blocks ... ]
+//!             first block, of the manager's own                 committed in steps
+//! ```
+//!
+//! In a table, each chunk of the address space has the place of its slab
+//! headers, one for each [`UNIT`] of 64 KiB. A chunk without any is looked up
+//! in the table's own beginning, which is zeros: no region starts so low.
+
+use core::mem::MaybeUninit;
+use core::ops::ControlFlow;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use super::config::HeapKind;
+use super::slab::Slab;
+use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Fault, Ffit, FreeError, Manager, Stats};
+use crate::platform::{self, PAGE};
+
+/// Regions start at multiples of this: 64 MiB.
+pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
+const CHUNK_SHIFT: u32 = 26;
+/// What a slab header stands for, and the alignment of slabs: 64 KiB.
+pub(super) const UNIT: usize = 1 << UNIT_SHIFT;
+pub(super) const UNIT_SHIFT: u32 = 16;
+const UNITS: usize = CHUNK / UNIT;
+
+/// Chunks of the user's half of a 48-bit address space.
+const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
+
+/// No region lies below: the table's own first entries serve as headers for
+/// all chunks that have none.
+const LOWEST: usize = (UNITS * size_of::<Slab>() / size_of::<usize>()) << CHUNK_SHIFT;
+
+/// For each chunk the address of its headers, less the table's own.
+static HEADERS: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
+/// For each chunk its region.
+static REGIONS: [AtomicPtr<Region>; CHUNKS] = [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS];
+
+/// The header of the unit that `address` lies in; of zeros where it is in no
+/// region. Six instructions.
+///
+/// # Safety
+/// `address` is below 2^47: it was a pointer.
+#[inline(always)]
+pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
+    let table = (&raw const HEADERS).cast::<u8>().cast_mut();
+    let chunk = address.addr() >> CHUNK_SHIFT;
+    // SAFETY: the caller's promise; each entry leads to UNITS headers, or
+    // stays in the table, whose first entries are as large and never used.
+    unsafe {
+        let entry = HEADERS.get_unchecked(chunk).load(Ordering::Relaxed);
+        let unit = (address.addr() >> (UNIT_SHIFT - 6)) as u32 & ((UNITS as u32 - 1) << 6);
+        table.wrapping_byte_add(entry).byte_add(unit as usize).cast()
+    }
+}
+
+const _: () = assert!(size_of::<Slab>() == 1 << 6);
+
+/// The region that `address` may lie in.
+pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
+    let chunk = address.addr() >> CHUNK_SHIFT;
+    let region = NonNull::new(REGIONS.get(chunk)?.load(Ordering::Acquire))?;
+    // SAFETY: regions are never given back.
+    let (base, bytes) = unsafe { ((*region.as_ptr()).base.addr().get(), (*region.as_ptr()).bytes) };
+    (address.addr() - base < bytes).then_some(region)
+}
+
+/// A manager chosen when the process starts.
+#[derive(Debug)]
+pub(super) enum Any {
+    Ffit(Ffit),
+    Buddy(Buddy),
+    Ebuddy(Ebuddy),
+}
+
+macro_rules! each {
+    ($any:expr, $manager:ident => $call:expr) => {
+        match $any {
+            Any::Ffit($manager) => $call,
+            Any::Buddy($manager) => $call,
+            Any::Ebuddy($manager) => $call,
+        }
+    };
+}
+
+impl Any {
+    fn tables_bytes(kind: HeapKind, granules: usize) -> usize {
+        match kind {
+            HeapKind::Ffit => Ffit::tables_bytes(granules),
+            HeapKind::Buddy => Buddy::tables_bytes(granules),
+            HeapKind::Ebuddy => Ebuddy::tables_bytes(granules),
+        }
+    }
+
+    /// # Safety
+    /// As [`Buddy::over`].
+    unsafe fn over(kind: HeapKind, origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Any {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match kind {
+                HeapKind::Ffit => Any::Ffit(Ffit::over(origin, granules, shift, tables)),
+                HeapKind::Buddy => Any::Buddy(Buddy::over(origin, granules, shift, tables)),
+                HeapKind::Ebuddy => Any::Ebuddy(Ebuddy::over(origin, granules, shift, tables)),
+            }
+        }
+    }
+}
+
+/// How a new region is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub kind: HeapKind,
+    /// The manager's granule: 16 bytes where every request comes here, a page
+    /// under the slabs.
+    pub shift: u32,
+    /// Whether slabs will stand on it.
+    pub slabs: bool,
+    /// The heap that it belongs to.
+    pub heap: usize,
+    pub huge_pages: Option<bool>,
+}
+
+/// An area under one manager.
+pub(super) struct Region {
+    base: NonNull<u8>,
+    bytes: usize,
+    pub heap: usize,
+    manager: Any,
+    /// The 64 parts of the region that are memory, and how large a part is.
+    committed: u64,
+    step: usize,
+    /// Pages of free blocks that may hold memory.
+    dirty: Bits,
+    dirty_pages: usize,
+    /// Pages that were in a block since the OS gave them: not known zeros.
+    touched: Bits,
+}
+
+/// A block as the manager gave it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    pub block: NonNull<u8>,
+    /// Whether it is all zeros, as the OS gave it.
+    pub zero: bool,
+}
+
+/// One bit a page of the region.
+struct Bits(NonNull<u64>);
+
+impl Bits {
+    /// Calls `each` with the words, and the bits in them, of pages
+    /// `first..end`.
+    fn over(&self, first: usize, end: usize, mut each: impl FnMut(&mut u64, u64)) {
+        let mut page = first;
+        while page < end {
+            let len = (64 - page % 64).min(end - page);
+            let mask = (!0 >> (64 - len)) << (page % 64);
+            // SAFETY: a word of this region's pages; the caller holds the
+            // heap's lock.
+            each(unsafe { &mut *self.0.as_ptr().add(page / 64) }, mask);
+            page += len;
+        }
+    }
+}
+
+impl Region {
+    /// Where the parts of the first block begin, and how long it is.
+    fn plan(plan: Plan, bytes: usize) -> [usize; 5] {
+        let tables = size_of::<Region>().next_multiple_of(64);
+        let dirty = tables + Any::tables_bytes(plan.kind, bytes >> plan.shift);
+        let words = bytes.div_ceil(PAGE).div_ceil(64) * 8;
+        let touched = dirty + words;
+        let headers = (touched + words).next_multiple_of(64);
+        let chunks = if plan.slabs { bytes.div_ceil(CHUNK) } else { 0 };
+        [tables, dirty, touched, headers, headers + chunks * UNITS * size_of::<Slab>()]
+    }
+
+    /// A region in `bytes` addresses at `base`, of which `committed` steps are
+    /// memory, zeroed; `None` where they are too few or memory is refused.
+    ///
+    /// # Safety
+    /// The addresses are reserved, or memory, for the region alone, and it
+    /// starts at a multiple of `CHUNK`.
+    unsafe fn found(plan: Plan, base: NonNull<u8>, bytes: usize, committed: bool) -> Option<NonNull<Region>> {
+        let granules = bytes >> plan.shift;
+        let [tables, dirty, touched, headers, end] = Self::plan(plan, bytes);
+        if end >= bytes || base.addr().get() < LOWEST || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
+            return None;
+        }
+        let step = bytes.div_ceil(64).next_multiple_of(PAGE);
+        let first = end.div_ceil(step);
+        if !committed {
+            // SAFETY: the caller's promise.
+            let memory = unsafe { platform::commit(base.as_ptr(), (first * step).min(bytes)) };
+            if !memory {
+                return None;
+            }
+        }
+        if let Some(huge) = plan.huge_pages {
+            // SAFETY: the caller's promise.
+            unsafe { platform::advise_huge(base.as_ptr(), bytes, huge) };
+        }
+        // SAFETY: zeroed memory for all parts, at the alignments of each; the
+        // first block, which holds them, is the manager's lowest.
+        unsafe {
+            let region = base.cast::<MaybeUninit<Region>>().as_ptr();
+            let region = NonNull::from((*region).write(Region {
+                base,
+                bytes,
+                heap: plan.heap,
+                manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
+                committed: if committed { !0 } else { !0 >> (64 - first.min(64)) },
+                step,
+                dirty: Bits(base.byte_add(dirty).cast()),
+                dirty_pages: 0,
+                touched: Bits(base.byte_add(touched).cast()),
+            }));
+            let own = each!(&mut (*region.as_ptr()).manager, manager => manager.get(end));
+            if own != Some(base) {
+                return None;
+            }
+            let pages = (*region.as_ptr()).pages(base, end, true);
+            (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
+            let table = (&raw const HEADERS).addr();
+            for chunk in 0..bytes.div_ceil(CHUNK) {
+                let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
+                if plan.slabs {
+                    let headers = base.addr().get() + headers + chunk * UNITS * size_of::<Slab>();
+                    HEADERS[index].store(headers.wrapping_sub(table), Ordering::Release);
+                }
+                REGIONS[index].store(region.as_ptr(), Ordering::Release);
+            }
+            Some(region)
+        }
+    }
+
+    /// A new region with room for a block of `need` bytes: of `wish` bytes if
+    /// the OS gives so many addresses, else of fewer.
+    pub fn grow(plan: Plan, need: usize, wish: usize) -> Option<NonNull<Region>> {
+        // The buddy part of a region, three quarters, holds a window of any
+        // size up to a half of it.
+        let least = need.checked_next_power_of_two()?.checked_mul(2)?.max(1 << 20);
+        let mut bytes = wish.max(least).checked_next_multiple_of(1 << 20)?;
+        loop {
+            if let Some(base) = Self::reserve(bytes) {
+                // SAFETY: just reserved, at a multiple of CHUNK.
+                let region = unsafe { Self::found(plan, base, bytes, false) };
+                if region.is_none() {
+                    // SAFETY: our own, and unused.
+                    unsafe { platform::unmap(base.as_ptr(), bytes) };
+                }
+                if region.is_some() || bytes <= least {
+                    return region;
+                }
+            } else if bytes <= least {
+                return None;
+            }
+            bytes = (bytes / 2).max(least).next_multiple_of(1 << 20);
+        }
+    }
+
+    fn reserve(bytes: usize) -> Option<NonNull<u8>> {
+        platform::reserve(bytes, CHUNK).or_else(|| {
+            // Too many addresses for the limit: the few can still start at a
+            // multiple of CHUNK, if we find a free one ourselves.
+            let probe = platform::reserve(PAGE, PAGE)?;
+            // SAFETY: our own, and unused.
+            unsafe { platform::unmap(probe.as_ptr(), PAGE) };
+            let top = probe.addr().get() & !(CHUNK - 1);
+            (1..64).find_map(|below| platform::reserve_at(top.checked_sub(below * CHUNK)?, bytes))
+        })
+    }
+
+    /// The region of a fixed pool: `bytes` bytes of memory, and never more.
+    pub fn pool(plan: Plan, bytes: usize) -> Option<NonNull<Region>> {
+        let bytes = bytes & !(PAGE - 1);
+        let base = Self::reserve(bytes)?;
+        // SAFETY: just reserved, at a multiple of CHUNK.
+        unsafe {
+            if !platform::commit(base.as_ptr(), bytes) {
+                return None;
+            }
+            Self::found(plan, base, bytes, true)
+        }
+    }
+
+    /// The pages that `bytes` bytes at `block` lie in: all that they touch, or
+    /// only those that they fill.
+    fn pages(&self, block: NonNull<u8>, bytes: usize, touched: bool) -> (usize, usize) {
+        let offset = block.addr().get() - self.base.addr().get();
+        if touched {
+            (offset / PAGE, (offset + bytes).div_ceil(PAGE))
+        } else {
+            let first = offset.div_ceil(PAGE);
+            (first, ((offset + bytes) / PAGE).max(first))
+        }
+    }
+
+    /// Makes the steps that a block lies in memory.
+    fn commit(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
+        let offset = block.addr().get() - self.base.addr().get();
+        let (first, end) = (offset / self.step, (offset + bytes).div_ceil(self.step));
+        let wanted = (!0 >> (64 - (end - first))) << first;
+        if self.committed & wanted == wanted {
+            return true;
+        }
+        let from = first * self.step;
+        let to = (end * self.step).min(self.bytes);
+        // SAFETY: the region's own addresses; what is memory already stays.
+        let done = unsafe { platform::commit(self.base.as_ptr().byte_add(from), to - from) };
+        if done {
+            self.committed |= wanted;
+        }
+        done
+    }
+
+    /// Makes a block of the manager's usable memory, and notes its pages.
+    fn admit(&mut self, block: NonNull<u8>, bytes: usize) -> Option<Fresh> {
+        if !self.commit(block, bytes) {
+            // SAFETY: nobody has seen the block.
+            let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
+            return None;
+        }
+        Some(Fresh { block, zero: self.touch(block, bytes) })
+    }
+
+    /// Notes that pages are in use; whether all were as the OS gave them.
+    fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
+        let (first, end) = self.pages(block, bytes, true);
+        let mut zero = true;
+        self.touched.over(first, end, |word, mask| {
+            zero &= *word & mask == 0;
+            *word |= mask;
+        });
+        if self.dirty_pages > 0 {
+            let mut cleaned = 0;
+            self.dirty.over(first, end, |word, mask| {
+                cleaned += (*word & mask).count_ones();
+                *word &= !mask;
+            });
+            self.dirty_pages -= cleaned as usize;
+        }
+        zero
+    }
+
+    /// Gets a block; `None` where the region has no room.
+    pub fn get(&mut self, size: usize, align: usize) -> Option<Fresh> {
+        let block = each!(&mut self.manager, manager => {
+            if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
+        })?;
+        self.admit(block, size)
+    }
+
+    /// Frees a block; see [`Manager::free`].
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
+        let size = each!(&self.manager, manager => manager.usable_size(block));
+        // SAFETY: the caller's promise.
+        unsafe { each!(&mut self.manager, manager => manager.free(block)) }?;
+        if let (Some(size), Some(block)) = (size, NonNull::new(block)) {
+            let (first, end) = self.pages(block, size, false);
+            let mut dirtied = 0;
+            self.dirty.over(first, end, |word, mask| {
+                dirtied += (!*word & mask).count_ones();
+                *word |= mask;
+            });
+            self.dirty_pages += dirtied as usize;
+        }
+        Ok(())
+    }
+
+    /// Extends a block where it stands; see [`Manager::extend`].
+    pub fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<(), ExtendError> {
+        let old = each!(&self.manager, manager => manager.usable_size(block)).ok_or(ExtendError::NotFound)?;
+        let same = each!(&mut self.manager, manager => manager.extend_in_place(block, size))?;
+        if size > old {
+            if !self.commit(same, size) {
+                let _ = each!(&mut self.manager, manager => manager.extend_in_place(block, old));
+                return Err(ExtendError::NoRoom);
+            }
+            self.touch(same, size);
+        }
+        Ok(())
+    }
+
+    /// Extends a block, in place or moving it within the region, all of which
+    /// is memory.
+    ///
+    /// # Safety
+    /// As [`Manager::extend`].
+    pub unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        // SAFETY: the caller's promise.
+        let new = unsafe { each!(&mut self.manager, manager => manager.extend(block, size)) }?;
+        self.touch(new, size);
+        Ok(new)
+    }
+
+    /// See [`Manager::usable_size`].
+    pub fn usable_size(&self, block: *const u8) -> Option<usize> {
+        each!(&self.manager, manager => manager.usable_size(block))
+    }
+
+    /// Whether an address lies in a free block: how a block freed twice is
+    /// told from a pointer that never was one.
+    pub fn is_free(&self, address: usize) -> bool {
+        let mut free = false;
+        each!(&self.manager, manager => manager.walk(&mut |block: Block| {
+            if address - block.address < block.size {
+                free = !block.used;
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        }));
+        free
+    }
+
+    /// The manager's counters.
+    pub fn stats(&self) -> Stats {
+        each!(&self.manager, manager => manager.stats())
+    }
+
+    /// The manager's whole-heap check.
+    pub fn check(&self) -> Result<(), Fault> {
+        each!(&self.manager, manager => manager.check())
+    }
+
+    /// Memory in free blocks, in bytes.
+    pub fn dirty(&self) -> usize {
+        self.dirty_pages * PAGE
+    }
+
+    /// The addresses that the region takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives the memory of free blocks back, from the highest addresses on,
+    /// until no more than `keep` bytes are left: first fit and leftmost
+    /// placement use the lowest again first.
+    pub fn purge(&mut self, keep: usize) {
+        let words = self.bytes.div_ceil(PAGE).div_ceil(64);
+        let mut end = words * 64;
+        while self.dirty() > keep {
+            // The highest run of dirty pages below `end`.
+            let Some(last) = self.highest_dirty(end) else { break };
+            let mut first = last;
+            while first > 0
+                && self.is_dirty(first - 1)
+                && (last + 1 - first) * PAGE < self.dirty() - keep.min(self.dirty())
+            {
+                first -= 1;
+            }
+            let pages = last + 1 - first;
+            // SAFETY: whole pages of free blocks.
+            let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(first * PAGE), pages * PAGE) };
+            self.dirty.over(first, last + 1, |word, mask| *word &= !mask);
+            self.dirty_pages -= pages;
+            if purged {
+                self.touched.over(first, last + 1, |word, mask| *word &= !mask);
+            }
+            end = first;
+        }
+    }
+
+    fn is_dirty(&self, page: usize) -> bool {
+        let mut dirty = false;
+        self.dirty.over(page, page + 1, |word, mask| dirty = *word & mask != 0);
+        dirty
+    }
+
+    fn highest_dirty(&self, end: usize) -> Option<usize> {
+        let mut word = end.div_ceil(64);
+        let mut mask = if end % 64 == 0 { !0 } else { !(!0 << (end % 64)) };
+        while word > 0 {
+            word -= 1;
+            // SAFETY: a word of this region's pages.
+            let bits = unsafe { *self.dirty.0.as_ptr().add(word) } & mask;
+            if bits != 0 {
+                return Some(word * 64 + 63 - bits.leading_zeros() as usize);
+            }
+            mask = !0;
+        }
+        None
+    }
+}

@@ -1,0 +1,128 @@
+//! What the heaps say of themselves, made without allocating. May use:
+//! `cache`, `config`, `heaps`, `huge`, `message`, `process`.
+
+use core::fmt::Write;
+
+use super::message::Line;
+use super::{cache, heaps, huge, process};
+use crate::heap::Stats;
+
+/// The sum of all heaps, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    /// Addresses taken from the OS for regions.
+    pub regions: usize,
+    /// In allocated blocks of the heaps, spans of slabs among them.
+    pub used: usize,
+    pub free: usize,
+    pub peak: usize,
+    /// Free memory that the OS could have back.
+    pub dirty: usize,
+    /// Free blocks' largest.
+    pub largest_free: usize,
+    /// Blocks allocated in the heaps.
+    pub blocks: usize,
+    pub huge_blocks: usize,
+    pub huge_bytes: usize,
+    /// In free cells of the calling thread's slabs.
+    pub free_cells: usize,
+}
+
+/// Adds up the regions of a heap.
+fn sum(heap: &mut heaps::Heap) -> (Stats, usize, usize) {
+    let mut all = Stats::default();
+    let (mut bytes, mut dirty) = (0, 0);
+    for region in heap.regions() {
+        let stats = region.stats();
+        all.size += stats.size;
+        all.used += stats.used;
+        all.free += stats.free;
+        all.peak += stats.peak;
+        all.largest_free = all.largest_free.max(stats.largest_free);
+        all.blocks += stats.blocks;
+        all.failed += stats.failed;
+        all.largest_request = all.largest_request.max(stats.largest_request);
+        bytes += region.bytes();
+        dirty += region.dirty();
+    }
+    (all, bytes, dirty)
+}
+
+/// Adds up all heaps.
+pub(super) fn totals() -> Totals {
+    let mut totals = Totals::default();
+    heaps::each(process::config(), |_, heap| {
+        let (stats, bytes, dirty) = sum(heap);
+        totals.regions += bytes;
+        totals.used += stats.used as usize;
+        totals.free += stats.free as usize;
+        totals.peak += stats.peak as usize;
+        totals.largest_free = totals.largest_free.max(stats.largest_free as usize);
+        totals.blocks += stats.blocks as usize;
+        totals.dirty += dirty;
+    });
+    (totals.huge_blocks, totals.huge_bytes) = huge::totals();
+    // SAFETY: this thread's own cache.
+    totals.free_cells = unsafe { cache::free_bytes(cache::own()) };
+    totals
+}
+
+/// A number of bytes for people: at most five characters and a letter.
+struct Bytes(u64);
+
+impl core::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (mut value, mut unit) = (self.0, 0);
+        let mut tenths = 0;
+        while value >= 10_000 && unit < 4 {
+            tenths = value % 1024 * 10 / 1024;
+            value /= 1024;
+            unit += 1;
+        }
+        let unit = b"BKMGT"[unit] as char;
+        let mut text = Line::new();
+        let _ = if unit == 'B' { write!(text, "{value}") } else { write!(text, "{value}.{tenths}") };
+        f.pad(core::str::from_utf8(text.as_bytes()).unwrap_or(""))?;
+        f.write_char(unit)
+    }
+}
+
+/// Writes the table of all heaps to standard error.
+pub(super) fn table() {
+    let config = process::config();
+    let mut line = Line::new();
+    let _ = write!(line, "memman: heap {}, {} heap(s), cache ", config.heap.name(), config.heaps);
+    line.push(if config.cache { b"on" } else { b"off" });
+    if config.pool != 0 {
+        let _ = write!(line, ", pool {}", Bytes(config.pool as u64));
+    }
+    line.push(b"\n heap     size     live     peak     free  largest  frag   blocks   failed  largest req\n");
+    line.send();
+    heaps::each(config, |number, heap| {
+        let (stats, _, _) = sum(heap);
+        // How much of the free memory the largest request cannot have.
+        let fragmentation = (stats.free - stats.largest_free) * 100 / stats.free.max(1);
+        let mut line = Line::new();
+        let _ = writeln!(
+            line,
+            "{:>5} {:>7} {:>7} {:>7} {:>7} {:>7} {:>4}% {:>8} {:>8} {:>11}",
+            number,
+            Bytes(stats.size),
+            Bytes(stats.used),
+            Bytes(stats.peak),
+            Bytes(stats.free),
+            Bytes(stats.largest_free),
+            fragmentation,
+            stats.blocks,
+            stats.failed,
+            Bytes(stats.largest_request),
+        );
+        line.send();
+    });
+    let (blocks, bytes) = huge::totals();
+    if blocks > 0 {
+        let mut line = Line::new();
+        let _ = writeln!(line, " huge {:>7} in {blocks} block(s)", Bytes(bytes as u64));
+        line.send();
+    }
+}

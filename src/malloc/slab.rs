@@ -1,0 +1,245 @@
+//! Slabs: spans cut into equal cells. A slab's header stands in its region's
+//! table, not in the slab, and is found from a cell's address alone. May use:
+//! `classes`, `region`.
+//!
+//! ```text
+//!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
+//!                                            ^ fresh                ^ limit
+//! ```
+//!
+//! `countdown` is the number of frees until the slab's owner has to look after
+//! it: for a slab with free cells the cells in use, so that it is 0 when the
+//! slab is empty; for a full slab 1, so that the first free puts it back in the
+//! owner's lists. One decrement thus serves for both.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::cache::Cache;
+use super::classes::{CELL, MAX_SMALL};
+use super::region::{UNIT, UNIT_SHIFT};
+use crate::platform::PAGE;
+
+/// A free cell: the first word leads to the next.
+#[repr(C)]
+pub(super) struct Cell {
+    pub next: *mut Cell,
+}
+
+/// What a header says of its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// No slab: as zeros say.
+    None = 0,
+    /// A slab starts here.
+    Head = 1,
+    /// A slab started some units before.
+    Tail = 2,
+}
+
+/// The header of a slab: one cache line.
+///
+/// Invariant: all but `owner` is the owner's alone, or, where the owner is the
+/// shared cache, belongs to whoever holds that one's lock. `owner` and `kind`
+/// may be read by anyone who has a cell of the slab.
+#[repr(C, align(64))]
+pub(super) struct Slab {
+    pub free: *mut Cell,
+    owner: AtomicPtr<Cache>,
+    pub countdown: u32,
+    pub cell: u32,
+    fresh: u32,
+    limit: u32,
+    pub next: *mut Slab,
+    pub prev: *mut Slab,
+    pub base: *mut u8,
+    pub kind: Kind,
+    pub class: u8,
+    pub full: bool,
+    /// The units of the slab; for a tail, how many headers before its head is.
+    units: u8,
+}
+
+// SAFETY: see the invariant.
+unsafe impl Sync for Slab {}
+
+/// The bytes of a slab of this class: at least seven cells.
+pub(super) fn span_of(class: usize) -> usize {
+    if CELL[class] as usize <= MAX_SMALL / 4 { UNIT } else { 4 * UNIT }
+}
+
+impl Slab {
+    /// The slab that a cache without any points to: no cell, ever.
+    pub const NONE: Slab = Slab {
+        free: ptr::null_mut(),
+        owner: AtomicPtr::new(ptr::null_mut()),
+        countdown: 0,
+        cell: 0,
+        fresh: 0,
+        limit: 0,
+        next: ptr::null_mut(),
+        prev: ptr::null_mut(),
+        base: ptr::null_mut(),
+        kind: Kind::None,
+        class: 0,
+        full: false,
+        units: 0,
+    };
+
+    /// Makes the span at `base`, whose header this is, a slab.
+    ///
+    /// # Safety
+    /// The span is the caller's, `span_of(class)` bytes at a multiple of
+    /// `UNIT`, and so are its headers.
+    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: *mut Cache) {
+        let span = span_of(class);
+        let cell = CELL[class];
+        let units = (span >> UNIT_SHIFT) as u8;
+        // SAFETY: the headers of the span, one after the other: the span lies
+        // within a chunk, as it is aligned to its size.
+        unsafe {
+            for unit in 1..units {
+                this.add(usize::from(unit)).write(Slab { kind: Kind::Tail, units: unit, ..Slab::NONE });
+            }
+            this.write(Slab {
+                owner: AtomicPtr::new(owner),
+                cell,
+                limit: span as u32 / cell * cell,
+                base,
+                kind: Kind::Head,
+                class: class as u8,
+                units,
+                ..Slab::NONE
+            });
+        }
+    }
+
+    /// Takes the headers of a slab out of use; the span and its size.
+    ///
+    /// # Safety
+    /// The slab is the caller's, empty and in no list.
+    pub unsafe fn dissolve(this: *mut Slab) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let base = (*this).base;
+            for unit in 0..usize::from((*this).units) {
+                this.add(unit).write(Slab::NONE);
+            }
+            base
+        }
+    }
+
+    /// The header of the slab's head, from that of one of its units.
+    ///
+    /// # Safety
+    /// A header whose kind is not `None`.
+    pub unsafe fn head(this: *mut Slab) -> *mut Slab {
+        // SAFETY: a tail says how far its head is.
+        unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).units)) } else { this } }
+    }
+
+    #[inline(always)]
+    pub fn owner(&self) -> *mut Cache {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    pub fn set_owner(&self, owner: *mut Cache) {
+        self.owner.store(owner, Ordering::Release);
+    }
+
+    /// The cells that the slab has room for.
+    pub fn capacity(&self) -> u32 {
+        self.limit / self.cell
+    }
+
+    /// Whether a pointer is the first byte of a cell.
+    pub fn is_cell(&self, pointer: *const u8) -> bool {
+        let offset = pointer.addr().wrapping_sub(self.base.addr());
+        offset < self.limit as usize && offset % self.cell as usize == 0
+    }
+
+    /// Whether a cell stands in the list of free ones; looks at all.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    pub unsafe fn is_free(&self, cell: *const u8) -> bool {
+        let mut free = self.free;
+        while !free.is_null() {
+            if free.cast_const().cast() == cell {
+                return true;
+            }
+            // SAFETY: a free cell of ours.
+            free = unsafe { (*free).next };
+        }
+        false
+    }
+
+    /// Puts never used cells on the empty list of free ones, a page at a time,
+    /// so that memory is touched only as it is needed; false where none are
+    /// left.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    pub unsafe fn extend(&mut self) -> bool {
+        let left = (self.limit - self.fresh) / self.cell;
+        if left == 0 {
+            return false;
+        }
+        let count = left.min((PAGE as u32 / self.cell).max(1));
+        let end = self.fresh + count * self.cell;
+        let mut at = self.fresh;
+        // SAFETY: cells of the slab that nobody has.
+        unsafe {
+            self.free = self.base.byte_add(at as usize).cast();
+            while at + self.cell < end {
+                let cell: *mut Cell = self.base.byte_add(at as usize).cast();
+                at += self.cell;
+                (*cell).next = self.base.byte_add(at as usize).cast();
+            }
+            (*self.base.byte_add(at as usize).cast::<Cell>()).next = ptr::null_mut();
+        }
+        self.fresh = end;
+        true
+    }
+
+    /// The cells in use.
+    pub fn used(&self) -> u32 {
+        if self.full { self.capacity() } else { self.countdown }
+    }
+}
+
+/// Puts a slab at the front of a list.
+///
+/// # Safety
+/// List and slab are the caller's.
+pub(super) unsafe fn link(list: &mut *mut Slab, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*slab).prev = ptr::null_mut();
+        (*slab).next = *list;
+        if !(*list).is_null() {
+            (**list).prev = slab;
+        }
+    }
+    *list = slab;
+}
+
+/// Takes a slab out of a list.
+///
+/// # Safety
+/// List and slab are the caller's, and it is in that list.
+pub(super) unsafe fn unlink(list: &mut *mut Slab, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (next, prev) = ((*slab).next, (*slab).prev);
+        if prev.is_null() {
+            *list = next;
+        } else {
+            (*prev).next = next;
+        }
+        if !next.is_null() {
+            (*next).prev = prev;
+        }
+    }
+}
