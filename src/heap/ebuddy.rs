@@ -80,7 +80,8 @@ impl Ebuddy {
 
     /// The fewest bytes that hold a heap, at any alignment of the area.
     pub const fn minimum_area() -> usize {
-        Buddy::minimum_area() + Ffit::minimum_area() + super::ALIGNMENT - 1
+        // One pad only: the emergency heap begins at a multiple of ALIGNMENT.
+        Buddy::minimum_area() + Ffit::minimum_area() - (super::ALIGNMENT - 1)
     }
 
     /// The counters of the buddy part and of the emergency heap. Their failed
