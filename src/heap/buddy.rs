@@ -30,6 +30,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use core::ffi::CStr;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
@@ -404,7 +405,7 @@ impl Buddy {
 
     /// The blocks in the order of addresses, free windows as large as they
     /// are. Stops where the bookkeeping makes no sense, with the granule.
-    fn each(&self, visit: &mut dyn FnMut(Window, bool) -> ControlFlow<()>) -> Result<(), (&'static str, usize)> {
+    fn each(&self, visit: &mut dyn FnMut(Window, bool) -> ControlFlow<()>) -> Result<(), (&'static CStr, usize)> {
         let mut at = 0;
         while at < self.granules {
             let &Bucket { used, ends } = self.bucket(at / BUCKET);
@@ -416,13 +417,13 @@ impl Buddy {
                     || at & (window.granules() - 1) != 0
                     || at + window.granules() > self.granules
                 {
-                    return Err(("the order of a block is impossible", at));
+                    return Err((c"the order of a block is impossible", at));
                 }
                 (window, true)
             } else if used >> bit & 1 != 0 {
                 match self.locate(self.pointer(at).as_ptr()) {
                     Ok((window, _)) => (window, true),
-                    Err(_) => return Err(("a block has no valid end", at)),
+                    Err(_) => return Err((c"a block has no valid end", at)),
                 }
             } else {
                 // The largest free window that starts here.
@@ -445,7 +446,7 @@ impl Buddy {
         Ok(())
     }
 
-    fn check_granules(&self) -> Result<(usize, usize), (&'static str, usize)> {
+    fn check_granules(&self) -> Result<(usize, usize), (&'static CStr, usize)> {
         let (mut blocks, mut used) = (0, 0);
         let mut wrong = Ok(());
         self.each(&mut |window, is_used| {
@@ -459,7 +460,7 @@ impl Buddy {
                 let run = if window.is_large() { !0 } else { Granules::run(window.at % BUCKET, window.granules()).0 };
                 let buckets = window.bucket()..(window.at + window.granules()).div_ceil(BUCKET);
                 if let Some(index) = buckets.into_iter().find(|&index| self.bucket(index).ends & run != 0) {
-                    wrong = Err(("a free block has an end", (index * BUCKET).max(window.at)));
+                    wrong = Err((c"a free block has an end", (index * BUCKET).max(window.at)));
                 }
             }
             if wrong.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -470,7 +471,7 @@ impl Buddy {
             let absent = Granules::run(beyond, BUCKET - beyond).0;
             let last = self.bucket(self.granules / BUCKET);
             if last.used & absent != absent || last.ends & absent != 0 && last.used != 0 {
-                return Err(("what lies behind the last granule is not used", self.granules));
+                return Err((c"what lies behind the last granule is not used", self.granules));
             }
         }
         Ok((blocks, used))
@@ -478,7 +479,7 @@ impl Buddy {
 
     /// The inner buckets of a large block hold nothing, but the note of an
     /// over-aligned pointer.
-    fn check_large(&self, window: Window) -> Result<(), (&'static str, usize)> {
+    fn check_large(&self, window: Window) -> Result<(), (&'static CStr, usize)> {
         let first = window.bucket();
         let word = self.bucket(first).ends;
         let named = if word & OFFSET != 0 { (word >> 32) as usize } else { window.at };
@@ -487,7 +488,7 @@ impl Buddy {
             || !(window.at..window.at + window.granules()).contains(&named)
             || word & OFFSET != 0 && named == window.at
         {
-            return Err(("the note of an over-aligned block is impossible", window.at));
+            return Err((c"the note of an over-aligned block is impossible", window.at));
         }
         for index in first..first + window.granules() / BUCKET {
             let &Bucket { used, ends } = self.bucket(index);
@@ -499,7 +500,7 @@ impl Buddy {
                 0
             };
             if used != 0 || ends != expected {
-                return Err(("another block lies in a block", index * BUCKET));
+                return Err((c"another block lies in a block", index * BUCKET));
             }
         }
         Ok(())
@@ -589,10 +590,10 @@ impl Manager for Buddy {
         let fault = |what, granule| Fault { what, address: self.pointer(granule).addr().get() };
         let (blocks, used) = self.check_granules().map_err(|(what, at)| fault(what, at))?;
         if let Some((level, index)) = self.tree.first_fault(|l, i| self.expected_byte(l, i)) {
-            return Err(fault("the tree contradicts the blocks", (index << (3 * level)) * BUCKET));
+            return Err(fault(c"the tree contradicts the blocks", (index << (3 * level)) * BUCKET));
         }
         if (blocks, used) != (self.counters.blocks, self.counters.used) {
-            return Err(fault("the counters contradict the blocks", 0));
+            return Err(fault(c"the counters contradict the blocks", 0));
         }
         Ok(())
     }

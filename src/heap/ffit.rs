@@ -25,6 +25,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use core::ffi::CStr;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
@@ -450,13 +451,13 @@ impl Ffit {
 
     /// The blocks in the order of addresses. Stops where the tags make no
     /// sense, with the granule.
-    fn each(&self, visit: &mut dyn FnMut(Run, bool) -> ControlFlow<()>) -> Result<(), (&'static str, usize)> {
+    fn each(&self, visit: &mut dyn FnMut(Run, bool) -> ControlFlow<()>) -> Result<(), (&'static CStr, usize)> {
         let mut at = 0;
         while at < self.granules {
             if !self.starts_at(at) {
-                return Err(("no block starts where the last one ended", at));
+                return Err((c"no block starts where the last one ended", at));
             }
-            let len = self.checked_len_at(at).ok_or(("the tags of a block disagree", at))?;
+            let len = self.checked_len_at(at).ok_or((c"the tags of a block disagree", at))?;
             if visit(Run { at, len }, self.is_used(at)).is_break() {
                 return Ok(());
             }
@@ -465,7 +466,7 @@ impl Ffit {
         Ok(())
     }
 
-    fn check_blocks(&self) -> Result<(usize, usize), (&'static str, usize)> {
+    fn check_blocks(&self) -> Result<(usize, usize), (&'static CStr, usize)> {
         let (mut blocks, mut used, mut starts) = (0, 0, 0);
         let mut last_free = false;
         let mut wrong = Ok(());
@@ -475,7 +476,7 @@ impl Ffit {
                 blocks += 1;
                 used += run.len;
             } else if last_free {
-                wrong = Err(("two free blocks lie side by side", run.at));
+                wrong = Err((c"two free blocks lie side by side", run.at));
                 return ControlFlow::Break(());
             }
             last_free = !is_used;
@@ -487,11 +488,11 @@ impl Ffit {
             let tags = self.tags(bucket);
             bits += tags.starts.count_ones();
             if tags.used & !tags.starts != 0 {
-                return Err(("a block is used that does not start", bucket * BUCKET));
+                return Err((c"a block is used that does not start", bucket * BUCKET));
             }
         }
         if bits != starts {
-            return Err(("a block starts inside another", 0));
+            return Err((c"a block starts inside another", 0));
         }
         Ok((blocks, used << self.shift))
     }
@@ -558,10 +559,10 @@ impl Manager for Ffit {
         let fault = |what, granule| Fault { what, address: self.pointer(granule).addr().get() };
         let (blocks, used) = self.check_blocks().map_err(|(what, at)| fault(what, at))?;
         if let Some(bucket) = self.tree.first_fault(|bucket| self.largest_in(bucket)) {
-            return Err(fault("the tree contradicts the blocks", bucket * BUCKET));
+            return Err(fault(c"the tree contradicts the blocks", bucket * BUCKET));
         }
         if (blocks, used) != (self.counters.blocks, self.counters.used) {
-            return Err(fault("the counters contradict the blocks", 0));
+            return Err(fault(c"the counters contradict the blocks", 0));
         }
         Ok(())
     }

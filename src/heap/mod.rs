@@ -27,6 +27,7 @@ pub use ebuddy::Ebuddy;
 pub use ffit::Ffit;
 pub use shared::Shared;
 
+use core::ffi::CStr;
 use core::fmt;
 use core::ops::ControlFlow;
 use core::ptr::NonNull;
@@ -161,14 +162,14 @@ pub struct Block {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What is wrong.
-    pub what: &'static str,
+    pub what: &'static CStr,
     /// The address of the block, or of the stretch of blocks, it is wrong at.
     pub address: usize,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {:#x}", self.what, self.address)
+        write!(f, "{} at {:#x}", self.what.to_bytes().escape_ascii(), self.address)
     }
 }
 

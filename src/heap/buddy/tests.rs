@@ -32,5 +32,5 @@ fn a_free_of_a_block_without_a_valid_end_is_corruption() {
     let block = heap.get(64).unwrap().as_ptr();
     heap.bucket_mut(0).ends = 1 << 2;
     assert_eq!(unsafe { heap.free(block) }, Err(FreeError::Corrupted));
-    assert_eq!(heap.check().unwrap_err().what, "a block has no valid end");
+    assert_eq!(heap.check().unwrap_err().what, c"a block has no valid end");
 }

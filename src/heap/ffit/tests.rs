@@ -25,5 +25,5 @@ fn a_free_beside_contradicting_tags_is_corruption_and_changes_nothing() {
     let before = heap.stats();
     assert_eq!(unsafe { heap.free(blocks[1]) }, Err(FreeError::Corrupted));
     assert_eq!(heap.stats(), before);
-    assert_eq!(heap.check().unwrap_err().what, "the tags of a block disagree");
+    assert_eq!(heap.check().unwrap_err().what, c"the tags of a block disagree");
 }
