@@ -10,7 +10,9 @@ mod environment;
 mod memory;
 #[cfg(not(feature = "std"))]
 mod slot;
+mod stdout;
 
+pub(crate) use stdout::{flush_stdout, write_stdout};
 #[cfg(not(feature = "std"))]
 pub(crate) use {environment::variable, memory::*, slot::*};
 
