@@ -1,0 +1,205 @@
+# memman: the libraries, their tests in C, and their installation. `make help`
+# says what can be made. Everything is built in build/ and in cargo's target/.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+SYMBOL_PREFIX ?=
+HEAP ?= ebuddy
+POOL ?=
+PROG ?= perl -e 'my %h; $$h{$$_} = "x" x ($$_ % 500) for 1 .. 200_000; print scalar(keys %h), " strings\n"'
+SEED ?=
+JOBS ?= 2
+
+CARGO ?= cargo
+LD ?= ld
+OBJCOPY ?= objcopy
+NM ?= nm
+MUSL_GCC ?= musl-gcc
+INSTALL ?= install
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+BUILD := build$(if $(SYMBOL_PREFIX),/prefix-$(SYMBOL_PREFIX))
+LIBRARIES := $(BUILD)/libmemman.so.1 $(BUILD)/libmemman.so $(BUILD)/libmemman.a
+HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
+
+# What a libmemman.so is: its name for the loader, and that it stays, as
+# handlers of exiting threads may run after a dlclose.
+SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
+
+.PHONY: all run test c-test check-libraries check-prefix check-install install uninstall clean help FORCE
+
+all: $(LIBRARIES) $(HEADERS)
+
+# ---- the libraries -------------------------------------------------------------
+
+# The crate types stand here and not in Cargo.toml: beside a Rust library cargo
+# links none of them with LTO, and leaves panic machinery in them.
+$(RELEASE)/libmemman.so: FORCE
+	$(CARGO) rustc --quiet -j$(JOBS) --release --package memman --lib --crate-type cdylib,staticlib \
+	    -- $(addprefix -C link-arg=,$(SO_FLAGS))
+
+$(RELEASE)/libmemman.a: $(RELEASE)/libmemman.so ;
+
+# The names that rustc exports are those that C sees, and no others; here they
+# may get another name.
+$(BUILD)/names: $(RELEASE)/libmemman.so
+	@mkdir -p $(@D)
+	$(NM) -D --defined-only $< | awk '{print $$NF}' > $@
+
+$(BUILD)/exported: $(BUILD)/names
+	sed 's/^\(ffit\|buddy\)_/$(SYMBOL_PREFIX)&/' $< > $@
+
+# Rust's archive brings the whole of its core library. One object remains, in
+# which only the names above are global: nothing can clash with a libc.
+$(BUILD)/memman.o: $(RELEASE)/libmemman.a $(BUILD)/names $(BUILD)/exported
+	$(LD) -r --gc-sections $$(sed 's/^/-u /' $(BUILD)/names) -o $@ $<
+	paste -d' ' $(BUILD)/names $(BUILD)/exported > $(BUILD)/renamed
+	$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
+	    --redefine-syms=$(BUILD)/renamed --keep-global-symbols=$(BUILD)/exported $@
+
+$(BUILD)/libmemman.a: $(BUILD)/memman.o
+	@rm -f $@
+	$(AR) rcs $@ $<
+
+ifeq ($(SYMBOL_PREFIX),)
+$(BUILD)/libmemman.so.1: $(RELEASE)/libmemman.so
+	@mkdir -p $(@D)
+	$(OBJCOPY) --strip-debug $< $@
+else
+$(BUILD)/libmemman.so.1: $(BUILD)/memman.o
+	$(CC) -shared $(SO_FLAGS) -Wl,-z,now -o $@ $<
+endif
+
+$(BUILD)/libmemman.so: $(BUILD)/libmemman.so.1
+	ln -sf $(<F) $@
+
+# The headers as they are, or with the prefix before every name, in the
+# comments too.
+$(BUILD)/include/%.h: include/%.h
+	@mkdir -p $(@D)
+	sed 's/\b\(ffit\|buddy\)_/$(SYMBOL_PREFIX)&/g' $< > $@
+
+include/ffit.h include/buddy.h: $(RELEASE)/libmemman.so
+
+# ---- the tests in C ------------------------------------------------------------
+
+CFLAGS ?= -O2 -g
+C_TEST_FLAGS := -std=c11 -D_DEFAULT_SOURCE -Wall -Wextra -pedantic -Werror -pthread -I$(BUILD)/include
+LINKS := shared static musl
+CC_shared := $(CC)
+CC_static := $(CC)
+CC_musl := $(MUSL_GCC) -static
+LIBS_shared := -L$(BUILD) -lmemman -Wl,-rpath,$(abspath $(BUILD))
+LIBS_static := $(BUILD)/libmemman.a
+LIBS_musl := $(BUILD)/libmemman.a
+
+# program NAME SOURCE HEAP: one source, compiled for one heap, for each link
+define program
+C_PROGRAMS += $(1)
+$$(BUILD)/c/%/$(1): c-tests/$(2).c c-tests/heap.h c-tests/test.h $$(LIBRARIES) $$(HEADERS)
+	@mkdir -p $$(@D)
+	$$(CC_$$*) $$(CFLAGS) $$(C_TEST_FLAGS) -DHEAP_$(3) $$< -o $$@ $$(LIBS_$$*)
+endef
+$(eval $(call program,ffitsmoke,smoke,FFIT))
+$(eval $(call program,buddysmoke,smoke,BUDDY))
+$(eval $(call program,ebuddysmoke,smoke,EBUDDY))
+$(eval $(call program,testffit1,basic,FFIT))
+$(eval $(call program,testbuddy1,basic,BUDDY))
+$(eval $(call program,testebuddy1,basic,EBUDDY))
+$(eval $(call program,monteffit,monte,FFIT))
+$(eval $(call program,montebuddy,monte,BUDDY))
+$(eval $(call program,monteebuddy,monte,EBUDDY))
+$(eval $(call program,apicheck-ffit,apicheck,FFIT))
+$(eval $(call program,apicheck-buddy,apicheck,BUDDY))
+$(eval $(call program,apicheck-ebuddy,apicheck,EBUDDY))
+
+C_TESTS := $(foreach link,$(LINKS),$(addprefix $(BUILD)/c/$(link)/,$(C_PROGRAMS)))
+
+c-test: $(C_TESTS)
+	@for program in $(C_TESTS); do \
+	    if $$program $(SEED) > $$program.out 2>&1; then echo "passed   $$program"; \
+	    else cat $$program.out; echo "FAILED   $$program"; exit 1; fi; \
+	done
+
+check-libraries: all
+	c-tests/check-libraries.sh $(BUILD)/libmemman.so.1 $(BUILD)/libmemman.a $(BUILD)/include '$(SYMBOL_PREFIX)'
+
+check-prefix:
+	$(MAKE) --no-print-directory SYMBOL_PREFIX=mm_ check-libraries build/prefix-mm_/prefixed
+	build/prefix-mm_/prefixed
+
+$(BUILD)/prefixed: c-tests/prefixed.c $(LIBRARIES) $(HEADERS)
+	$(CC) $(CFLAGS) $(C_TEST_FLAGS) $< -o $@ $(LIBS_shared)
+
+check-install: all
+	c-tests/check-install.sh
+
+# ---- use -----------------------------------------------------------------------
+
+comma := ,
+
+run: all
+	LD_PRELOAD=$(abspath $(BUILD)/libmemman.so.1) \
+	MEMMAN_CONF=heap:$(HEAP)$(if $(POOL),$(comma)pool:$(POOL)),stats:exit $(PROG)
+
+# Stale headers are not brought up to date but found: see build.rs.
+test: export MEMMAN_HEADERS := frozen
+test:
+	tests/install-packages.sh
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
+	$(CARGO) test --quiet -j$(JOBS) --workspace
+	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test
+	LIB=$(BUILD)/libmemman.so.1 ARCHIVE=$(BUILD)/libmemman.a JOBS=$(JOBS) tests/run.sh
+
+define PKG_CONFIG_FILE
+prefix=$(PREFIX)
+libdir=$(LIBDIR)
+includedir=$(INCLUDEDIR)
+
+Name: memman
+Description: First fit and buddy heaps on descriptors, and a malloc on them
+Version: $(VERSION)
+Libs: -L$${libdir} -lmemman
+Cflags: -I$${includedir}
+endef
+export PKG_CONFIG_FILE
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 755 $(BUILD)/libmemman.so.1 $(DESTDIR)$(LIBDIR)/libmemman.so.1
+	ln -sf libmemman.so.1 $(DESTDIR)$(LIBDIR)/libmemman.so
+	$(INSTALL) -m 644 $(BUILD)/libmemman.a $(DESTDIR)$(LIBDIR)/libmemman.a
+	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
+	printenv PKG_CONFIG_FILE > $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmemman.so.1 libmemman.so libmemman.a pkgconfig/memman.pc)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS)))
+
+clean:
+	rm -rf build
+	$(CARGO) clean --quiet
+
+help:
+	@echo 'make                    libmemman.so.1, libmemman.a and the headers, in build/'
+	@echo 'make run                a program on memman, and what its heap did'
+	@echo '     PROG="git log"     any other program'
+	@echo '     HEAP=ffit          first fit; buddy; ebuddy, the default'
+	@echo '     POOL=64M           in a fixed pool of that size'
+	@echo 'make test               every test'
+	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
+	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'
+	@echo 'make uninstall          the same files away'
+	@echo 'make clean              what was built'
+	@echo '     SYMBOL_PREFIX=mm_  with any of these: mm_ffit_init, mm_ffit_heap_t ..., for programs'
+	@echo '                        that have buddy_* of their own; malloc keeps its name'
