@@ -88,16 +88,21 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
-    // No rerun-if-env-changed for MEMMAN_HEADERS: it would build everything
-    // again, and a tree that was built is up to date already.
     let frozen = env::var_os("MEMMAN_HEADERS").is_some_and(|value| value == "frozen");
     for header in &HEADERS {
         println!("cargo:rerun-if-changed={}", header.source);
         println!("cargo:rerun-if-changed=include/{}", header.file);
         let text = generate(&root, header);
         fs::write(out.join(header.file), &text).expect("OUT_DIR can be written");
-        if !frozen {
-            update(&root.join("include").join(header.file), &text);
+        let committed = root.join("include").join(header.file);
+        if fs::read_to_string(&committed).is_ok_and(|old| old == text) {
+            continue;
+        }
+        if frozen {
+            // Said only here, as it would make every `make test` build anew.
+            println!("cargo:rerun-if-env-changed=MEMMAN_HEADERS");
+        } else {
+            write(&committed, &text);
         }
     }
 }
@@ -121,11 +126,8 @@ fn generate(root: &Path, header: &Header) -> String {
     text.replace(" * # Safety\n * ", " * Requires: ")
 }
 
-/// Writes `text` where it differs, so that no time stamp changes for nothing.
-fn update(path: &Path, text: &str) {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return;
-    }
+/// Writes `text`; a source tree that cannot be written is no error.
+fn write(path: &Path, text: &str) {
     let written =
         fs::create_dir_all(path.parent().expect("a file has a directory")).and_then(|()| fs::write(path, text));
     if let Err(error) = written {
