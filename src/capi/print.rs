@@ -1,5 +1,5 @@
-//! The map of a heap on stdout. May use: the managers, and libc's stdout;
-//! nothing is allocated, so that a heap under malloc can be printed too.
+//! The map of a heap on stdout. May use: the managers, and the
+//! platform's stdout. Nothing is allocated.
 
 use core::fmt::{self, Write};
 use core::ops::ControlFlow;
@@ -28,7 +28,7 @@ impl Stdout {
     }
 
     fn flush(&mut self) {
-        platform::write(1, &self.buffer[..self.filled]);
+        platform::write_stdout(&self.buffer[..self.filled]);
         self.filled = 0;
     }
 }

@@ -111,12 +111,3 @@ pub(crate) fn abort() -> ! {
     // SAFETY: no arguments.
     unsafe { libc::abort() }
 }
-
-/// No panic is expected: its message would need more of the machine than is
-/// left to trust.
-#[cfg(not(feature = "std"))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    // SAFETY: it has no requirements.
-    unsafe { libc::abort() }
-}
