@@ -96,7 +96,8 @@ fn state(h: *mut ffit_heap_t) -> *mut State<Ffit> {
 /// Returns 0, or -1 where `mh` is 0, the area is smaller than a heap can be
 /// (see ffit_minimum_size), or it would reach past the end of the address
 /// space; the descriptor then is an empty heap that refuses everything.
-/// Time: proportional to the size of the heap's tables, about 1/64 of the area.
+/// Time: proportional to the size of the heap's tables, about 1/40 of the area; the
+/// rest of it is not touched.
 ///
 /// # Safety
 /// `h` is NULL or valid; the area is as said above.
