@@ -3,7 +3,7 @@
 // threads, and forks again.
 #include "check.h"
 
-enum { THREADS = 4, FORKS = 150, SHARED = 64 };
+enum { THREADS = 4, FORKS = 80, SHARED = 64 };
 static void *_Atomic shared[SHARED];
 static _Atomic bool stop;
 

@@ -40,7 +40,10 @@ __attribute__((constructor(101))) static void early(void) {
     CHECK(pthread_atfork(prepare, parent, child) == 0);
 }
 #ifdef __GLIBC__
-static void earliest(void) { CHECK(pthread_atfork(prepare, parent, child) == 0); }
+static void earliest(void) {
+    free(launder(malloc(1))); // the library registers its handlers here at the latest
+    CHECK(pthread_atfork(prepare, parent, child) == 0);
+}
 __attribute__((section(".preinit_array"), used)) static void (*preinit)(void) = earliest;
 enum { BEFORE_MAIN = 2 };
 #else

@@ -4,7 +4,7 @@
 // run: pool=no static=no
 #include "check.h"
 
-enum { TOTAL = 192 };
+enum { TOTAL = 128 };
 static void **blocks;
 static size_t count;
 

@@ -5,9 +5,9 @@
 #include <limits.h>
 
 static void *use_everything(void *unused) {
-    static const size_t sizes[] = {1, 100, 1000, 5000, 40000, 300000, 3 << 20};
+    static const size_t sizes[] = {1, 100, 1000, 5000, 40000, 300000, 1 << 20};
     void *kept[LENGTH(sizes)];
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < LENGTH(sizes); i++) {
             void *p = malloc(sizes[i]), *q = calloc(1, sizes[i]), *r = aligned_alloc(4096, sizes[i]);
             CHECK(p && q && r);
@@ -37,7 +37,7 @@ static void with_stack(size_t size, void *(*run)(void *)) {
     pthread_t threads[8];
     CHECK(pthread_attr_init(&attributes) == 0);
     CHECK(pthread_attr_setstacksize(&attributes, size) == 0);
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 4; round++) {
         for (size_t i = 0; i < LENGTH(threads); i++) {
             int error = pthread_create(&threads[i], &attributes, run, NULL);
             CHECK(error == 0, "pthread_create with %zu bytes of stack: %d", size, error);

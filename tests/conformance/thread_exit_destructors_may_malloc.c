@@ -1,6 +1,7 @@
 // Conformance 4: destructors of pthread keys malloc, free and set their key
 // again in all rounds of a thread's exit, before and after the library's own
 // has run; thousands of such threads leave nothing behind.
+// run: confs=caches
 #include "check.h"
 
 enum { KEYS = 6, THREADS = 3200 };

@@ -22,7 +22,7 @@ int main(void) {
         SIZE_MAX - 15,            SIZE_MAX - 8,         SIZE_MAX - 1,
         SIZE_MAX,
     };
-    static const size_t old_sizes[] = {1, 100, 5000, 300000, 40 << 20};
+    static const size_t old_sizes[] = {1, 100, 5000, 300000, 3 << 20};
     for (size_t i = 0; i < LENGTH(sizes); i++) {
         size_t n = opaque(sizes[i]);
         REFUSED(malloc(n));

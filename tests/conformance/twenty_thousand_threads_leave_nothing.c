@@ -1,5 +1,6 @@
 // Conformance 4: 20,000 short threads, each of which leaves half of its blocks
 // to be freed by another, and never more than 16 at once: memory stays bounded.
+// run: confs=caches
 #include "check.h"
 
 enum { THREADS = 20000, AT_ONCE = 16, BLOCKS = 48 };
