@@ -155,7 +155,7 @@ for source in conformance/*.c conformance/*.cc misuse/*.c; do
         *) compile "$source" "$BUILD/bin/$name" "$cc $source $flags" ;;
         esac
     fi
-    if wanted static && [ "$(option static "$source" yes)" = yes ] && [ -r "$ARCHIVE" ] &&
+    if wanted static && [[ $source == conformance/* ]] && [ "$(option static "$source" yes)" = yes ] && [ -r "$ARCHIVE" ] &&
         command -v musl-gcc >/dev/null && [ "${source##*.}" = c ]; then
         [ "$ARCHIVE" -nt "$BUILD/static/$name" ] && rm -f "$BUILD/static/$name"
         compile "$source" "$BUILD/static/$name" "$musl $source '$ARCHIVE'"
@@ -235,7 +235,7 @@ if wanted static; then
     if ! command -v musl-gcc >/dev/null; then
         job static 5 "echo 'install musl-tools'; exit 77"
     elif [ ! -r "$ARCHIVE" ]; then
-        job static 5 "echo 'no archive at $ARCHIVE'; exit ${MEMMAN:+1}${MEMMAN-77}"
+        job static 5 "echo 'no archive at $ARCHIVE'; exit ${MEMMAN:-77}"
     else
         for source in conformance/*.c; do
             name=${source##*/}
@@ -245,7 +245,7 @@ if wanted static; then
             configurations "$source"
             for conf in "${chosen[@]}"; do
                 job "static/$name${conf:+ [$conf]}" "$limit" \
-                    "exec env MEMMAN=1 ${conf:+MEMMAN_CONF=$conf} $env '$BUILD/static/$name'"
+                    "exec env ${conf:+MEMMAN_CONF=$conf} $env '$BUILD/static/$name'"
             done
         done
         for script in static/*.sh; do
@@ -267,11 +267,10 @@ if wanted real; then
             continue
         fi
         for manager in "${managers[@]}"; do
-            for conf in "$manager" ${pool:+"$manager,pool:$pool"}; do
+            for conf in "$manager" ${pool:+${manager:+"$manager,pool:$pool"}}; do
                 job "real/$name${conf:+ [$conf]}" "$(option timeout "$script" 100)" \
                     "exec $tests/real/compare.sh $name '$conf'"
             done
-            [ -n "$manager" ] || break
         done
     done
 fi

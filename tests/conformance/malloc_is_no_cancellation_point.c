@@ -31,13 +31,13 @@ static void *report(void *unused) {
     pthread_testcancel();
     return unused;
 }
-#endif
 
 static void *allocate(void *unused) {
     for (size_t n = 1; n < 10 * MIB; n = n * 2 + 1)
         free(launder(malloc(n)));
     return unused;
 }
+#endif
 
 int main(void) {
     for (int i = 0; i < 20; i++) {
