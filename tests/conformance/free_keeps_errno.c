@@ -1,4 +1,5 @@
 // Conformance 3, POSIX 2024: free keeps errno, whatever it does inside.
+// run: pool=no
 #include "check.h"
 
 static void *blocks[20000];
