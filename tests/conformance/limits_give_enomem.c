@@ -1,0 +1,92 @@
+// Conformance 5: at RLIMIT_AS or RLIMIT_DATA malloc is NULL and ENOMEM, what
+// was allocated stays whole, and after freeing it malloc works again: for
+// blocks of one size, for larger ones, and in other threads.
+// run: pool=no
+#include "check.h"
+
+static void *other_thread(void *unused) {
+    for (size_t n = 1; n <= 64 * KIB; n *= 2) {
+        void *p = malloc(n);
+        CHECK(p != NULL, "%zu bytes in another thread", n);
+        free(p);
+    }
+    return unused;
+}
+
+static size_t take_all(size_t size, void ***chain) {
+    size_t total = 0;
+    void **p;
+    errno = 0;
+    while ((p = (void **)malloc(size)) != NULL) {
+        ((size_t *)p)[1] = total;
+        *p = *chain;
+        *chain = p;
+        total += size;
+        errno = 0;
+    }
+    CHECK(errno == ENOMEM);
+    return total;
+}
+
+static void free_all(size_t size, size_t total, void ***chain) {
+    while (*chain != NULL) {
+        void **p = *chain;
+        total -= size;
+        CHECK(((size_t *)p)[1] == total);
+        *chain = (void **)*p;
+        free(p);
+    }
+    CHECK(total == 0);
+}
+
+static void within(int resource, size_t room, size_t size) {
+    pid_t child = fork();
+    if (child != 0) {
+        expect_success(child);
+        return;
+    }
+    pthread_t waiting = start(other_thread, NULL); // a thread's stack, before the limit
+    join(waiting);
+    struct rlimit limit;
+    size_t used = 0, value;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    CHECK(file != NULL);
+    const char *field = resource == RLIMIT_AS ? "VmSize:" : "VmData:";
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, field, 7) == 0 && sscanf(line + 7, "%zu", &value) == 1)
+            used = value * KIB;
+    fclose(file);
+    limit.rlim_cur = limit.rlim_max = used + room;
+    CHECK(setrlimit(resource, &limit) == 0);
+
+    void **chain = NULL;
+    size_t first = take_all(size, &chain);
+    CHECK(first >= room / 2, "only %zu of %zu KiB before ENOMEM", first / KIB, room / KIB);
+    errno = 0;
+    CHECK(calloc(1, room) == NULL && errno == ENOMEM);
+    errno = 0;
+    CHECK(aligned_alloc(4096, room) == NULL && errno == ENOMEM);
+    errno = 0;
+    CHECK(realloc(chain, room) == NULL && errno == ENOMEM);
+    free_all(size, first, &chain);
+
+    join(start(other_thread, NULL));
+    size_t second = take_all(size, &chain);
+    CHECK(second >= first / 10 * 9, "second time %zu of %zu KiB", second / KIB, first / KIB);
+    free_all(size, second, &chain);
+    size_t larger = size < MIB ? size * 3 : 3 * MIB;
+    size_t third = take_all(larger, &chain);
+    CHECK(third >= first / 4, "in larger blocks %zu of %zu KiB", third / KIB, first / KIB);
+    free_all(larger, third, &chain);
+    _exit(0);
+}
+
+int main(void) {
+    static const size_t sizes[] = {64, 1000, 5000, 100000, 2 << 20};
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        within(RLIMIT_AS, 96 * MIB, sizes[i]);
+        within(RLIMIT_DATA, 96 * MIB, sizes[i]);
+    }
+    return 0;
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# expect.sh NAME CONF: runs the misuse NAME under the library with MEMMAN_CONF=CONF
+# and compares how it ends with NAME.stderr (README.md).
+set -u
+expected=$(dirname "$0")/$1.stderr
+said=$({ env ${LIB:+LD_PRELOAD="$LIB"} ${2:+MEMMAN_CONF="$2"} "$BUILD/bin/$1" >/dev/null; } 2>&1)
+status=$?
+[ $status -eq 77 ] && { echo "$said"; exit 77; }
+said=$(sed 's/0x[0-9a-f]\{1,16\}/0x.../g' <<<"$said")
+while read -r line; do
+    if [[ $line == "[cache:off] "* ]]; then # right only there
+        [[ $2 == *cache:off* ]] || continue
+        line=${line#"[cache:off] "}
+    fi
+    case $line in
+    "(status 0)") [ $status -eq 0 ] && [ -z "$said" ] && exit 0 ;;
+    *" ...") [ $status -eq 134 ] && [[ $said == "${line% ...}"* && $said != *$'\n'* ]] && exit 0 ;;
+    *) [ $status -eq 134 ] && [ "$said" = "$line" ] && exit 0 ;;
+    esac
+done <"$expected"
+echo "expected, with status 134 (SIGABRT):"
+cat "$expected"
+echo "it ended with status $status and said:"
+echo "$said"
+exit 1

@@ -1,0 +1,3 @@
+# A multi-threaded C++ program: helpers/market.cc.
+# run: needs=g++ pools=128M
+under "$HELPERS/market"
