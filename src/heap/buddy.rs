@@ -37,7 +37,7 @@ use core::ptr::{self, NonNull};
 use self::tree::{BUCKET_ORDER, WindowTree, level_of, none};
 use super::area::Area;
 use super::bits::{BUCKET, Granules};
-use super::{Block, Counters, ExtendError, Fault, FreeError, Manager, Part, Stats};
+use super::{Block, Counters, ExtendError, Fault, FreeError, Freed, Manager, Part, Stats};
 
 /// The words of one bucket.
 #[derive(Clone, Copy, Debug)]
@@ -324,8 +324,28 @@ impl Buddy {
         if named == start { Ok((window, start)) } else { Err(FreeError::NotFound) }
     }
 
+    /// Frees a block, and says what became of it; see [`Manager::free`].
+    pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
+        let (mut window, start) = self.locate(block)?;
+        self.forget(window, start);
+        let bytes = self.bytes(window.order);
+        while let Some(whole) = self.joined(window) {
+            window = whole;
+        }
+        let hole_bytes = self.bytes(window.order);
+        Ok(Freed { bytes, hole: self.pointer(window.at).addr().get(), hole_bytes })
+    }
+
+    /// The window of twice the size around a free one, where that is free.
+    fn joined(&self, window: Window) -> Option<Window> {
+        let order = window.order + 1;
+        let whole = Window { at: window.at >> order << order, order };
+        let present = order <= self.tree.full_order() && whole.at + whole.granules() <= self.granules;
+        (present && self.is_free(whole)).then_some(whole)
+    }
+
     /// Frees a block that `locate` found.
-    fn release(&mut self, window: Window, start: usize) {
+    fn forget(&mut self, window: Window, start: usize) {
         self.clear_offset(window, start);
         self.set(window, false);
         self.counters.blocks -= 1;
@@ -372,7 +392,7 @@ impl Buddy {
             let new = self.place(size).ok_or(ExtendError::NoRoom)?;
             // SAFETY: both are allocated blocks with room for `capacity`.
             unsafe { new.as_ptr().copy_from_nonoverlapping(block, capacity) };
-            self.release(old, start);
+            self.forget(old, start);
             return Ok(new);
         }
         // As if it were freed first: a block may move into its own old room,
@@ -428,13 +448,8 @@ impl Buddy {
             } else {
                 // The largest free window that starts here.
                 let mut window = Window { at, order: 0 };
-                loop {
-                    let next = Window { at, order: window.order + 1 };
-                    let fits = at & (next.granules() - 1) == 0 && at + next.granules() <= self.granules;
-                    if !fits || next.order > self.tree.full_order() || !self.is_free(next) {
-                        break;
-                    }
-                    window = next;
+                while let Some(whole) = self.joined(window).filter(|whole| whole.at == at) {
+                    window = whole;
                 }
                 (window, false)
             };
@@ -552,7 +567,7 @@ impl Manager for Buddy {
     #[inline]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         let (window, start) = self.locate(block)?;
-        self.release(window, start);
+        self.forget(window, start);
         Ok(())
     }
 

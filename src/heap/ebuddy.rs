@@ -14,7 +14,7 @@ use core::ops::ControlFlow;
 use core::ptr::NonNull;
 
 use super::area::Area;
-use super::{Block, Buddy, Counters, ExtendError, Fault, Ffit, FreeError, Manager, Part, Stats};
+use super::{Block, Buddy, Counters, ExtendError, Fault, Ffit, FreeError, Freed, Manager, Part, Stats};
 
 /// One part in this many of the area is the emergency heap's.
 const EMERGENCY_SHARE: usize = 4;
@@ -88,6 +88,11 @@ impl Ebuddy {
     /// requests stay 0, as no request ends there.
     pub fn parts(&self) -> (Stats, Stats) {
         (self.main.stats(), self.emergency.stats())
+    }
+
+    /// Frees a block, and says what became of it; see [`Manager::free`].
+    pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
+        if self.main.contains(block.addr()) { self.main.release(block) } else { self.emergency.release(block) }
     }
 
     /// Extends a block where it stands, or says no. See [`Manager::extend`].

@@ -32,7 +32,7 @@ use core::ptr::{self, NonNull};
 use self::tree::MaxTree;
 use super::area::Area;
 use super::bits::BUCKET;
-use super::{Block, Counters, ExtendError, Fault, FreeError, Manager, Part, Stats};
+use super::{Block, Counters, ExtendError, Fault, FreeError, Freed, Manager, Part, Stats};
 
 /// The boundary tags of one bucket.
 #[derive(Clone, Copy, Debug)]
@@ -449,6 +449,20 @@ impl Ffit {
         Ok(to)
     }
 
+    /// Frees a block, and says what became of it; see [`Manager::free`].
+    #[inline]
+    pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
+        let run = self.locate(block)?;
+        let hole = self.coalesce(run).ok_or(FreeError::Corrupted)?;
+        self.counters.blocks -= 1;
+        self.counters.used -= run.len << self.shift;
+        Ok(Freed {
+            bytes: run.len << self.shift,
+            hole: self.pointer(hole.at).addr().get(),
+            hole_bytes: hole.len << self.shift,
+        })
+    }
+
     /// The blocks in the order of addresses. Stops where the tags make no
     /// sense, with the granule.
     fn each(&self, visit: &mut dyn FnMut(Run, bool) -> ControlFlow<()>) -> Result<(), (&'static CStr, usize)> {
@@ -519,11 +533,7 @@ impl Manager for Ffit {
 
     #[inline]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
-        let run = self.locate(block)?;
-        self.coalesce(run).ok_or(FreeError::Corrupted)?;
-        self.counters.blocks -= 1;
-        self.counters.used -= run.len << self.shift;
-        Ok(())
+        self.release(block).map(|_| ())
     }
 
     unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {

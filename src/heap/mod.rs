@@ -173,6 +173,16 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What a block became when it was freed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Freed {
+    /// Its size.
+    pub bytes: usize,
+    /// The free block that it is part of: address and size.
+    pub hole: usize,
+    pub hole_bytes: usize,
+}
+
 /// The counters that a manager keeps itself; the others follow from them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {

@@ -20,8 +20,8 @@ use lock_api::{Mutex, RawMutex};
 use super::classes::CLASSES;
 use super::config::Config;
 use super::message::fatal;
-use super::region::header_of;
-use super::slab::{Cell, Kind, Slab, link, span_of, unlink};
+use super::region::{header_of, mark_of};
+use super::slab::{Cell, Kind, NOBODY, Slab, link, span_of, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
@@ -132,26 +132,26 @@ pub(super) unsafe fn get_fast(cache: *mut Cache, class: usize) -> *mut u8 {
         let cell = (*slab).free;
         if !cell.is_null() {
             (*slab).free = (*cell).next;
-            (*slab).countdown += 1;
+            (*cell).mark = ptr::null_mut();
+            (*slab).countdown = (*slab).countdown.wrapping_add(1);
         }
         cell.cast()
     }
 }
 
-/// Frees a cell of one of the cache's own slabs; else [`free_slow`].
+/// Frees a cell of one of this thread's slabs; else [`free_slow`].
 ///
 /// # Safety
-/// `cache` is [`own`], and nobody uses the block any more.
+/// Nobody uses the block any more.
 #[inline(always)]
-pub(super) unsafe fn free(cache: *mut Cache, block: *mut u8) {
+pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: a header is its owner's alone; without a slab it has no owner.
     unsafe {
         let slab = header_of(block);
-        if (*slab).owner() != cache {
-            return free_slow(cache, block);
-        }
-        if !push(slab, block) {
-            attend(process::config(), cache, slab);
+        if Slab::owner(slab) != platform::thread() || (*block.cast::<Cell>()).mark == mark_of(block) {
+            free_slow(block);
+        } else if !push(slab, block) {
+            attend_own(slab);
         }
     }
 }
@@ -166,6 +166,7 @@ unsafe fn push(slab: *mut Slab, cell: *mut u8) -> bool {
     unsafe {
         let cell: *mut Cell = cell.cast();
         (*cell).next = (*slab).free;
+        (*cell).mark = mark_of(cell.cast());
         (*slab).free = cell;
         (*slab).countdown = (*slab).countdown.wrapping_sub(1);
         (*slab).countdown != 0
@@ -277,7 +278,7 @@ unsafe fn take_shared(cache: *mut Cache, class: usize) -> *mut Slab {
         let slab = shared.partial[class];
         if !slab.is_null() {
             shared.unlink_partial(slab);
-            (*slab).set_owner(cache);
+            (*slab).set_owner(platform::thread(), cache);
         }
         slab
     }
@@ -293,9 +294,21 @@ unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Sla
     // SAFETY: a new span, aligned to its size, and with it its headers.
     unsafe {
         let slab = header_of(fresh.block.as_ptr());
-        Slab::found(slab, fresh.block.as_ptr(), class, cache);
+        let owner = if (*cache).is_shared() { NOBODY } else { platform::thread() };
+        Slab::found(slab, fresh.block.as_ptr(), class, owner, cache);
         slab
     }
+}
+
+/// Looks after one of this thread's slabs.
+///
+/// # Safety
+/// The slab is this thread's.
+#[cold]
+#[inline(never)]
+unsafe fn attend_own(slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe { attend(process::config(), own(), slab) }
 }
 
 /// Looks after a slab whose countdown has come to 0.
@@ -351,12 +364,14 @@ pub(super) unsafe fn get_slow(config: &Config, cache: *mut Cache, class: usize) 
     }
 }
 
-/// Frees what is not a cell of the thread's own slabs.
+/// Frees what is not a cell of this thread's slabs, or looks as if it were free
+/// already.
 ///
 /// # Safety
-/// `cache` is [`own`], and nobody uses the block any more.
+/// Nobody uses the block any more.
 #[cold]
-pub(super) unsafe fn free_slow(cache: *mut Cache, block: *mut u8) {
+#[inline(never)]
+pub(super) unsafe fn free_slow(block: *mut u8) {
     if block.is_null() {
         return;
     }
@@ -370,16 +385,27 @@ pub(super) unsafe fn free_slow(cache: *mut Cache, block: *mut u8) {
         if !(*slab).is_cell(block) {
             fatal("free", "invalid pointer", block);
         }
+        let marked = (*block.cast::<Cell>()).mark == mark_of(block);
         let config = process::config();
-        if (*slab).owner() == cache {
-            // In another unit than the slab's first.
+        if Slab::owner(slab) == platform::thread() {
+            // In another unit than the slab's first; or a cell whose contents
+            // are the mark of a free one, and then it is one or it is chance.
+            if marked && (*slab).is_free(block) {
+                fatal("free", "double free of", block);
+            }
             if !push(slab, block) {
-                attend(config, cache, slab);
+                attend(config, own(), slab);
             }
             return;
         }
-        let cache = if cache == NO_CACHE.0.get() { adopt(config) } else { cache };
-        if is_none(cache) || (*slab).owner() == SHARED.cache.get() {
+        if marked {
+            fatal("free", "double free of", block);
+        }
+        let mut cache = own();
+        if cache == NO_CACHE.0.get() {
+            cache = adopt(config);
+        }
+        if is_none(cache) || (*slab).cache() == SHARED.cache.get() {
             send(config, block);
         } else {
             batch(config, cache, slab, block);
@@ -392,22 +418,23 @@ pub(super) unsafe fn free_slow(cache: *mut Cache, block: *mut u8) {
 /// # Safety
 /// Nobody uses the cell any more.
 unsafe fn send(config: &Config, cell: *mut u8) {
-    // SAFETY: a cell in use keeps its slab in being; the owner of a slab of the
-    // shared cache only changes under that one's lock.
+    // SAFETY: a cell in use keeps its slab in being; the cache of a slab in
+    // the shared one only changes under that one's lock.
     unsafe {
         let slab = Slab::head(header_of(cell));
-        let mut owner = (*slab).owner();
-        if owner == SHARED.cache.get() {
+        let mut cache = (*slab).cache();
+        if cache == SHARED.cache.get() {
             let _lock = SHARED.lock.lock();
-            owner = (*slab).owner();
-            if owner == SHARED.cache.get() {
+            cache = (*slab).cache();
+            if cache == SHARED.cache.get() {
                 if !push(slab, cell) {
-                    attend(config, owner, slab);
+                    attend(config, cache, slab);
                 }
                 return;
             }
         }
-        (*owner).inbox.push(cell.cast(), cell.cast());
+        (*cell.cast::<Cell>()).mark = mark_of(cell);
+        (*cache).inbox.push(cell.cast(), cell.cast());
     }
 }
 
@@ -418,7 +445,7 @@ unsafe fn send(config: &Config, cell: *mut u8) {
 unsafe fn batch(config: &Config, cache: *mut Cache, slab: *mut Slab, cell: *mut u8) {
     // SAFETY: cache and cell are the caller's.
     unsafe {
-        let owner = (*slab).owner();
+        let owner = (*slab).cache();
         let index = owner.addr() / platform::PAGE % BATCHES;
         if (*cache).batches[index].owner != owner {
             flush(config, cache, index);
@@ -426,13 +453,14 @@ unsafe fn batch(config: &Config, cache: *mut Cache, slab: *mut Slab, cell: *mut 
         let batch = &mut (*cache).batches[index];
         let cell: *mut Cell = cell.cast();
         (*cell).next = batch.head;
+        (*cell).mark = mark_of(cell.cast());
         if batch.head.is_null() {
             batch.tail = cell;
             batch.owner = owner;
         }
         batch.head = cell;
         batch.cells += 1;
-        batch.bytes += (*slab).cell;
+        batch.bytes += (*slab).cell();
         if batch.cells >= BATCH_CELLS || batch.bytes >= BATCH_BYTES {
             flush(config, cache, index);
         }
@@ -521,7 +549,7 @@ unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
             }
             let next = (*cell).next;
             let slab = Slab::head(header_of(cell.cast()));
-            if (*slab).owner() != cache {
+            if (*slab).cache() != cache {
                 send(config, cell.cast());
             } else if !push(slab, cell.cast()) {
                 attend(config, cache, slab);
@@ -613,7 +641,7 @@ unsafe fn share(config: &Config, slab: *mut Slab) {
         if (*slab).used() == 0 {
             return release(config, slab);
         }
-        (*slab).set_owner(shared);
+        (*slab).set_owner(NOBODY, shared);
         if (*slab).used() == (*slab).capacity() {
             shared.link_full(slab);
         } else {
@@ -656,11 +684,11 @@ pub(super) unsafe fn free_bytes(cache: *mut Cache) -> usize {
             let mut slab = (*cache).partial[class];
             let current = (*cache).current[class];
             while !slab.is_null() {
-                bytes += ((*slab).capacity() - (*slab).used()) as usize * (*slab).cell as usize;
+                bytes += ((*slab).capacity() - (*slab).used()) as usize * (*slab).cell() as usize;
                 slab = (*slab).next;
             }
             if current != NO_SLAB.0.get() {
-                bytes += ((*current).capacity() - (*current).used()) as usize * (*current).cell as usize;
+                bytes += ((*current).capacity() - (*current).used()) as usize * (*current).cell() as usize;
             }
         }
     }

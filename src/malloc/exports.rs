@@ -11,7 +11,7 @@ use core::ptr;
 
 use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
 use super::message::{Line, fatal};
-use super::region::{Fresh, header_of};
+use super::region::{Fresh, header_of, zero};
 use super::slab::{Kind, Slab};
 use super::{blocks, cache, heaps, process, report};
 use crate::heap::ALIGNMENT;
@@ -71,8 +71,8 @@ extern "C" fn malloc_slow(size: usize) -> *mut c_void {
 /// NULL, or a block of this malloc that nobody uses any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    // SAFETY: the caller's promise; this thread's own cache.
-    unsafe { cache::free(cache::own(), block.cast()) }
+    // SAFETY: the caller's promise.
+    unsafe { cache::free(block.cast()) }
 }
 
 /// Old systems' other name of free.
@@ -119,10 +119,8 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         return block;
     }
     let Some(fresh) = get_slow(bytes) else { return out_of_memory() };
-    if !fresh.zero {
-        // SAFETY: as above.
-        unsafe { fresh.block.as_ptr().write_bytes(0, bytes) };
-    }
+    // SAFETY: as above.
+    unsafe { zero(fresh, bytes) };
     fresh.block.as_ptr().cast()
 }
 
@@ -142,7 +140,7 @@ unsafe fn size_of_block(function: &str, block: *mut u8) -> (usize, bool) {
         if !(*slab).is_cell(block) {
             fatal(function, "invalid pointer", block);
         }
-        ((*slab).cell as usize, true)
+        ((*slab).cell() as usize, true)
     }
 }
 

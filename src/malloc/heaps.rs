@@ -59,7 +59,8 @@ impl Heap {
         if self.count == MAX_REGIONS {
             return None;
         }
-        let wish = CHUNK << self.count.saturating_sub(1);
+        // Where addresses are few, a region takes few of them.
+        let wish = (CHUNK << self.count.saturating_sub(1)).min(crate::platform::address_limit() / 32);
         let need = size.checked_add(if align > PAGE { align } else { 0 })?;
         let region = Region::grow(plan, need, wish)?;
         self.push(region);

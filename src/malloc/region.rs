@@ -17,11 +17,11 @@
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
 use super::slab::Slab;
-use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Fault, Ffit, FreeError, Manager, Stats};
+use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, PAGE};
 
 /// Regions start at multiples of this: 64 MiB.
@@ -41,25 +41,35 @@ const LOWEST: usize = (UNITS * size_of::<Slab>() / size_of::<usize>()) << CHUNK_
 
 /// For each chunk the address of its headers, less the table's own.
 static HEADERS: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
-/// For each chunk its region.
-static REGIONS: [AtomicPtr<Region>; CHUNKS] = [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS];
+/// For each chunk the number of its region, from 1.
+static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
+/// The regions by number, less 1, and how many there are.
+static REGIONS: [AtomicPtr<Region>; MAX_REGIONS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_REGIONS];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Each region is as large as all before it together: this is enough.
+const MAX_REGIONS: usize = 2048;
 
 /// The header of the unit that `address` lies in; of zeros where it is in no
-/// region. Six instructions.
+/// region.
 ///
 /// # Safety
 /// `address` is below 2^47: it was a pointer.
 #[inline(always)]
 pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
-    let table = (&raw const HEADERS).cast::<u8>().cast_mut();
-    let chunk = address.addr() >> CHUNK_SHIFT;
     // SAFETY: the caller's promise; each entry leads to UNITS headers, or
     // stays in the table, whose first entries are as large and never used.
     unsafe {
-        let entry = HEADERS.get_unchecked(chunk).load(Ordering::Relaxed);
-        let unit = (address.addr() >> (UNIT_SHIFT - 6)) as u32 & ((UNITS as u32 - 1) << 6);
-        table.wrapping_byte_add(entry).byte_add(unit as usize).cast()
+        let entry = HEADERS.get_unchecked(address.addr() >> CHUNK_SHIFT).load(Ordering::Relaxed);
+        mark_of(address).wrapping_byte_add(entry).cast()
     }
+}
+
+/// Where the header would be in the table's own beginning: what marks a free
+/// cell, as it is at hand when a cell is freed, and nobody else's data.
+#[inline(always)]
+pub(super) fn mark_of(address: *const u8) -> *mut u8 {
+    let unit = (address.addr() >> (UNIT_SHIFT - 6)) as u32 & ((UNITS as u32 - 1) << 6);
+    (&raw const HEADERS).cast::<u8>().cast_mut().wrapping_byte_add(unit as usize)
 }
 
 const _: () = assert!(size_of::<Slab>() == 1 << 6);
@@ -67,10 +77,11 @@ const _: () = assert!(size_of::<Slab>() == 1 << 6);
 /// The region that `address` may lie in.
 pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
     let chunk = address.addr() >> CHUNK_SHIFT;
-    let region = NonNull::new(REGIONS.get(chunk)?.load(Ordering::Acquire))?;
+    let number = NUMBERS.get(chunk)?.load(Ordering::Acquire);
+    let region = NonNull::new(REGIONS.get(usize::from(number).checked_sub(1)?)?.load(Ordering::Acquire))?;
     // SAFETY: regions are never given back.
     let (base, bytes) = unsafe { ((*region.as_ptr()).base.addr().get(), (*region.as_ptr()).bytes) };
-    (address.addr() - base < bytes).then_some(region)
+    (address.addr().wrapping_sub(base) < bytes).then_some(region)
 }
 
 /// A manager chosen when the process starts.
@@ -134,6 +145,8 @@ pub(super) struct Region {
     bytes: usize,
     pub heap: usize,
     manager: Any,
+    /// The counters when nothing but the first block was there.
+    own: Stats,
     /// The 64 parts of the region that are memory, and how large a part is.
     committed: u64,
     step: usize,
@@ -148,7 +161,7 @@ pub(super) struct Region {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fresh {
     pub block: NonNull<u8>,
-    /// Whether it is all zeros, as the OS gave it.
+    /// Whether the pages that it has alone are zeros, as the OS gave them.
     pub zero: bool,
 }
 
@@ -171,6 +184,30 @@ impl Bits {
     }
 }
 
+/// Zeroes the first `size` bytes of a new block, but for pages that are zeros
+/// already.
+///
+/// # Safety
+/// The block has as many bytes, and is the caller's.
+pub(super) unsafe fn zero(fresh: Fresh, size: usize) {
+    let block = fresh.block.as_ptr();
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !fresh.zero {
+            block.write_bytes(0, size);
+            return;
+        }
+        let start = block.addr().next_multiple_of(PAGE) - block.addr();
+        let end = ((block.addr() + size) & !(PAGE - 1)).saturating_sub(block.addr());
+        if start >= end {
+            block.write_bytes(0, size);
+        } else {
+            block.write_bytes(0, start);
+            block.byte_add(end).write_bytes(0, size - end);
+        }
+    }
+}
+
 impl Region {
     /// Where the parts of the first block begin, and how long it is.
     fn plan(plan: Plan, bytes: usize) -> [usize; 5] {
@@ -180,7 +217,8 @@ impl Region {
         let touched = dirty + words;
         let headers = (touched + words).next_multiple_of(64);
         let chunks = if plan.slabs { bytes.div_ceil(CHUNK) } else { 0 };
-        [tables, dirty, touched, headers, headers + chunks * UNITS * size_of::<Slab>()]
+        let end = headers + chunks * UNITS * size_of::<Slab>();
+        [tables, dirty, touched, headers, end.next_multiple_of(PAGE)]
     }
 
     /// A region in `bytes` addresses at `base`, of which `committed` steps are
@@ -216,6 +254,7 @@ impl Region {
                 base,
                 bytes,
                 heap: plan.heap,
+                own: Stats::default(),
                 manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
                 committed: if committed { !0 } else { !0 >> (64 - first.min(64)) },
                 step,
@@ -223,20 +262,23 @@ impl Region {
                 dirty_pages: 0,
                 touched: Bits(base.byte_add(touched).cast()),
             }));
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let own = each!(&mut (*region.as_ptr()).manager, manager => manager.get(end));
-            if own != Some(base) {
+            if own != Some(base) || number >= MAX_REGIONS {
                 return None;
             }
+            (*region.as_ptr()).own = (*region.as_ptr()).stats();
             let pages = (*region.as_ptr()).pages(base, end, true);
             (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
             let table = (&raw const HEADERS).addr();
+            REGIONS[number].store(region.as_ptr(), Ordering::Release);
             for chunk in 0..bytes.div_ceil(CHUNK) {
                 let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
                 if plan.slabs {
                     let headers = base.addr().get() + headers + chunk * UNITS * size_of::<Slab>();
                     HEADERS[index].store(headers.wrapping_sub(table), Ordering::Release);
                 }
-                REGIONS[index].store(region.as_ptr(), Ordering::Release);
+                NUMBERS[index].store(number as u16 + 1, Ordering::Release);
             }
             Some(region)
         }
@@ -322,8 +364,9 @@ impl Region {
         done
     }
 
-    /// Makes a block of the manager's usable memory, and notes its pages.
-    fn admit(&mut self, block: NonNull<u8>, bytes: usize) -> Option<Fresh> {
+    /// Makes a block of the manager's memory, all of it, and notes its pages.
+    fn admit(&mut self, block: NonNull<u8>) -> Option<Fresh> {
+        let bytes = self.usable_size(block.as_ptr())?;
         if !self.commit(block, bytes) {
             // SAFETY: nobody has seen the block.
             let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
@@ -332,14 +375,14 @@ impl Region {
         Some(Fresh { block, zero: self.touch(block, bytes) })
     }
 
-    /// Notes that pages are in use; whether all were as the OS gave them.
+    /// Notes that pages are in use; whether those that the block has alone are
+    /// as the OS gave them.
     fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let (first, end) = self.pages(block, bytes, true);
+        let (inner, inner_end) = self.pages(block, bytes, false);
         let mut zero = true;
-        self.touched.over(first, end, |word, mask| {
-            zero &= *word & mask == 0;
-            *word |= mask;
-        });
+        self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+        self.touched.over(first, end, |word, mask| *word |= mask);
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {
@@ -356,7 +399,7 @@ impl Region {
         let block = each!(&mut self.manager, manager => {
             if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
         })?;
-        self.admit(block, size)
+        self.admit(block)
     }
 
     /// Frees a block; see [`Manager::free`].
@@ -364,13 +407,16 @@ impl Region {
     /// # Safety
     /// As there.
     pub unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
-        let size = each!(&self.manager, manager => manager.usable_size(block));
-        // SAFETY: the caller's promise.
-        unsafe { each!(&mut self.manager, manager => manager.free(block)) }?;
-        if let (Some(size), Some(block)) = (size, NonNull::new(block)) {
-            let (first, end) = self.pages(block, size, false);
+        let freed = each!(&mut self.manager, manager => manager.release(block))?;
+        // Of the pages that the block had a part of, those that are now wholly
+        // free.
+        let start = (block.addr() & !(PAGE - 1)).max(freed.hole.next_multiple_of(PAGE));
+        let end =
+            (block.addr() + freed.bytes).next_multiple_of(PAGE).min((freed.hole + freed.hole_bytes) & !(PAGE - 1));
+        if start < end {
+            let base = self.base.addr().get();
             let mut dirtied = 0;
-            self.dirty.over(first, end, |word, mask| {
+            self.dirty.over((start - base) / PAGE, (end - base) / PAGE, |word, mask| {
                 dirtied += (!*word & mask).count_ones();
                 *word |= mask;
             });
@@ -383,12 +429,13 @@ impl Region {
     pub fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<(), ExtendError> {
         let old = each!(&self.manager, manager => manager.usable_size(block)).ok_or(ExtendError::NotFound)?;
         let same = each!(&mut self.manager, manager => manager.extend_in_place(block, size))?;
-        if size > old {
-            if !self.commit(same, size) {
+        let bytes = self.usable_size(block).ok_or(ExtendError::NotFound)?;
+        if bytes > old {
+            if !self.commit(same, bytes) {
                 let _ = each!(&mut self.manager, manager => manager.extend_in_place(block, old));
                 return Err(ExtendError::NoRoom);
             }
-            self.touch(same, size);
+            self.touch(same, bytes);
         }
         Ok(())
     }
@@ -401,7 +448,8 @@ impl Region {
     pub unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
         // SAFETY: the caller's promise.
         let new = unsafe { each!(&mut self.manager, manager => manager.extend(block, size)) }?;
-        self.touch(new, size);
+        let bytes = self.usable_size(new.as_ptr()).ok_or(ExtendError::NotFound)?;
+        self.touch(new, bytes);
         Ok(new)
     }
 
@@ -424,14 +472,17 @@ impl Region {
         free
     }
 
-    /// The manager's counters.
+    /// The manager's counters, without the first block.
     pub fn stats(&self) -> Stats {
-        each!(&self.manager, manager => manager.stats())
-    }
-
-    /// The manager's whole-heap check.
-    pub fn check(&self) -> Result<(), Fault> {
-        each!(&self.manager, manager => manager.check())
+        let all = each!(&self.manager, manager => manager.stats());
+        Stats {
+            size: all.size - self.own.used,
+            used: all.used - self.own.used,
+            peak: all.peak - self.own.used,
+            blocks: all.blocks - self.own.blocks,
+            largest_request: if all.largest_request == self.own.largest_request { 0 } else { all.largest_request },
+            ..all
+        }
     }
 
     /// Memory in free blocks, in bytes.

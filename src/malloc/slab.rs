@@ -13,18 +13,23 @@
 //! owner's lists. One decrement thus serves for both.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::cache::Cache;
 use super::classes::{CELL, MAX_SMALL};
 use super::region::{UNIT, UNIT_SHIFT};
 use crate::platform::PAGE;
 
-/// A free cell: the first word leads to the next.
+/// A free cell: the first word leads to the next, and the second is the mark
+/// of a free cell, see [`mark_of`](super::region::mark_of).
 #[repr(C)]
 pub(super) struct Cell {
     pub next: *mut Cell,
+    pub mark: *mut u8,
 }
+
+/// The owner of slabs of the shared cache: no thread.
+pub(super) const NOBODY: usize = 1;
 
 /// What a header says of its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,25 +45,26 @@ pub(super) enum Kind {
 
 /// The header of a slab: one cache line.
 ///
-/// Invariant: all but `owner` is the owner's alone, or, where the owner is the
-/// shared cache, belongs to whoever holds that one's lock. `owner` and `kind`
-/// may be read by anyone who has a cell of the slab.
+/// Invariant: all but `owner`, `cache` and `kind` is the owner's alone, or,
+/// where that is nobody, belongs to whoever holds the shared cache's lock.
+/// Those three may be read by anyone who has a cell of the slab.
 #[repr(C, align(64))]
 pub(super) struct Slab {
     pub free: *mut Cell,
-    owner: AtomicPtr<Cache>,
+    /// The thread whose cache it is in.
+    owner: AtomicUsize,
     pub countdown: u32,
-    pub cell: u32,
     fresh: u32,
     limit: u32,
-    pub next: *mut Slab,
-    pub prev: *mut Slab,
-    pub base: *mut u8,
     pub kind: Kind,
     pub class: u8,
     pub full: bool,
     /// The units of the slab; for a tail, how many headers before its head is.
     units: u8,
+    cache: AtomicPtr<Cache>,
+    pub next: *mut Slab,
+    pub prev: *mut Slab,
+    pub base: *mut u8,
 }
 
 // SAFETY: see the invariant.
@@ -73,18 +79,18 @@ impl Slab {
     /// The slab that a cache without any points to: no cell, ever.
     pub const NONE: Slab = Slab {
         free: ptr::null_mut(),
-        owner: AtomicPtr::new(ptr::null_mut()),
+        owner: AtomicUsize::new(0),
         countdown: 0,
-        cell: 0,
         fresh: 0,
         limit: 0,
-        next: ptr::null_mut(),
-        prev: ptr::null_mut(),
-        base: ptr::null_mut(),
         kind: Kind::None,
         class: 0,
         full: false,
         units: 0,
+        cache: AtomicPtr::new(ptr::null_mut()),
+        next: ptr::null_mut(),
+        prev: ptr::null_mut(),
+        base: ptr::null_mut(),
     };
 
     /// Makes the span at `base`, whose header this is, a slab.
@@ -92,7 +98,7 @@ impl Slab {
     /// # Safety
     /// The span is the caller's, `span_of(class)` bytes at a multiple of
     /// `UNIT`, and so are its headers.
-    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: *mut Cache) {
+    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: usize, cache: *mut Cache) {
         let span = span_of(class);
         let cell = CELL[class];
         let units = (span >> UNIT_SHIFT) as u8;
@@ -103,8 +109,8 @@ impl Slab {
                 this.add(usize::from(unit)).write(Slab { kind: Kind::Tail, units: unit, ..Slab::NONE });
             }
             this.write(Slab {
-                owner: AtomicPtr::new(owner),
-                cell,
+                owner: AtomicUsize::new(owner),
+                cache: AtomicPtr::new(cache),
                 limit: span as u32 / cell * cell,
                 base,
                 kind: Kind::Head,
@@ -139,24 +145,45 @@ impl Slab {
         unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).units)) } else { this } }
     }
 
+    /// The thread that owns the slab.
+    ///
+    /// A volatile read, of what others write as an atomic: the compiler makes
+    /// one instruction of it and the comparison, as it does not of a relaxed
+    /// load.
+    ///
+    /// # Safety
+    /// A header.
     #[inline(always)]
-    pub fn owner(&self) -> *mut Cache {
-        self.owner.load(Ordering::Relaxed)
+    pub unsafe fn owner(this: *mut Slab) -> usize {
+        // SAFETY: the caller's promise; on x86-64 an aligned word is read whole.
+        unsafe { (&raw const (*this).owner).cast::<usize>().read_volatile() }
     }
 
-    pub fn set_owner(&self, owner: *mut Cache) {
-        self.owner.store(owner, Ordering::Release);
+    /// The cache that the slab is in.
+    pub fn cache(&self) -> *mut Cache {
+        self.cache.load(Ordering::Acquire)
+    }
+
+    /// Puts the slab in a cache: of a thread, or of [`NOBODY`].
+    pub fn set_owner(&self, owner: usize, cache: *mut Cache) {
+        self.owner.store(owner, Ordering::Relaxed);
+        self.cache.store(cache, Ordering::Release);
+    }
+
+    /// The size of its cells.
+    pub fn cell(&self) -> u32 {
+        CELL[usize::from(self.class)]
     }
 
     /// The cells that the slab has room for.
     pub fn capacity(&self) -> u32 {
-        self.limit / self.cell
+        self.limit / self.cell()
     }
 
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < self.limit as usize && offset % self.cell as usize == 0
+        offset < self.limit as usize && offset % self.cell() as usize == 0
     }
 
     /// Whether a cell stands in the list of free ones; looks at all.
@@ -182,19 +209,20 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn extend(&mut self) -> bool {
-        let left = (self.limit - self.fresh) / self.cell;
+        let size = self.cell();
+        let left = (self.limit - self.fresh) / size;
         if left == 0 {
             return false;
         }
-        let count = left.min((PAGE as u32 / self.cell).max(1));
-        let end = self.fresh + count * self.cell;
+        let count = left.min((PAGE as u32 / size).max(1));
+        let end = self.fresh + count * size;
         let mut at = self.fresh;
         // SAFETY: cells of the slab that nobody has.
         unsafe {
             self.free = self.base.byte_add(at as usize).cast();
-            while at + self.cell < end {
+            while at + size < end {
                 let cell: *mut Cell = self.base.byte_add(at as usize).cast();
-                at += self.cell;
+                at += size;
                 (*cell).next = self.base.byte_add(at as usize).cast();
             }
             (*self.base.byte_add(at as usize).cast::<Cell>()).next = ptr::null_mut();

@@ -77,6 +77,16 @@ pub(crate) fn cores() -> usize {
     mask[..words].iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1)
 }
 
+/// How many bytes of addresses the process may have; `usize::MAX` where that
+/// is not limited.
+#[cfg(not(feature = "std"))]
+pub(crate) fn address_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is valid.
+    keeping_errno(|| unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) });
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
 /// Milliseconds of a clock that never goes back, to a few.
 #[cfg(not(feature = "std"))]
 pub(crate) fn milliseconds() -> u64 {
