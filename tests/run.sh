@@ -54,6 +54,8 @@ ARCHIVE=${ARCHIVE-$root/target/release/libmemman.a}
 export BUILD=${BUILD:-$root/build/tests}
 mkdir -p "$BUILD"/{logs,bin,static,helpers,real}
 BUILD=$(cd "$BUILD" && pwd)
+exec 8>"$BUILD/lock" # two runs would overwrite each other's programs
+flock -n 8 || { echo "tests: waiting for another run in $BUILD (or set BUILD)" >&2; flock 8; }
 if [ -n "$LIB" ]; then
     [ -r "$LIB" ] || { echo "tests: no library at $LIB (build it, or set LIB)" >&2; exit 2; }
     LIB=$(realpath "$LIB")
@@ -101,7 +103,7 @@ job() { # NAME SECONDS COMMAND
 
 jobs=${JOBS:-2}
 run_queue() {
-    xargs -r -d '\n' -n 1 -P "$jobs" "$tests/run.sh" --job <"$queue"
+    xargs -r -d '\n' -n 1 -P "$jobs" "$tests/run.sh" --job <"$queue" 8>&-
     : >"$queue"
 }
 
@@ -163,6 +165,13 @@ for source in conformance/*.c conformance/*.cc misuse/*.c; do
 done
 compiled
 ONLY=$only
+
+# ---- can it be preloaded at all? ---------------------------------------------
+said=
+if [ -n "$LIB" ] && { ! said=$(env LD_PRELOAD="$LIB" true 2>&1) || [ -n "$said" ]; }; then
+    ONLY='' job preload 5 "echo $(printf %q "${said:-status $?}"); exit 1"
+    groups=(symbols)
+fi
 
 # ---- symbols -----------------------------------------------------------------
 if wanted symbols; then

@@ -8,7 +8,7 @@ static struct { unsigned char *p; size_t usable; } block[MOST];
 int main(void) {
     CHECK(malloc_usable_size(NULL) == 0);
     int count = 0;
-    for (size_t n = 0; n < 600000 && count < MOST - 3; n += n < 1100 ? 1 : n / 50) {
+    for (size_t n = 0; n < 7 * MIB && count < MOST - 3; n += n < 1100 ? 1 : n < 100000 ? n / 30 : n / 3) {
         void *made[3] = {malloc(n), calloc(n, 1), aligned_alloc(256, n)};
         for (int i = 0; i < 3; i++, count++) {
             CHECK(made[i] != NULL);
