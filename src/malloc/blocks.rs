@@ -9,10 +9,6 @@ use super::region::Fresh;
 use super::{huge, process};
 use crate::heap::ALIGNMENT;
 
-/// With caches, blocks from this size on are mappings of their own, so that
-/// they grow by moving pages and go back to the OS at once.
-const HUGE: usize = 4 << 20;
-
 /// Gets a block; `None` where there is no memory.
 pub(super) fn get(size: usize, align: usize) -> Option<Fresh> {
     let config = process::config();
@@ -22,7 +18,7 @@ pub(super) fn get(size: usize, align: usize) -> Option<Fresh> {
     };
     if config.pool != 0 {
         heaps::get(config, size, align)
-    } else if config.cache && (size >= HUGE || align >= HUGE) {
+    } else if config.cache && (size >= config.huge || align >= config.huge) {
         huge()
     } else {
         // Where no region will do, as under a tight limit, a mapping of just
@@ -66,10 +62,11 @@ pub(super) fn usable_size(function: &str, block: *const u8) -> usize {
 pub(super) unsafe fn extend(block: *mut u8, old: usize, size: usize) -> Option<NonNull<u8>> {
     // SAFETY: the caller's promise.
     unsafe {
-        match heaps::extend(process::config(), block, size) {
+        let config = process::config();
+        match heaps::extend(config, block, size) {
             Ok(extended) => extended,
             // Half as large as mapping is worth: better copied into a heap.
-            Err(Bad::Foreign) if size >= HUGE / 2 || size >= old => huge::extend(block, size),
+            Err(Bad::Foreign) if size >= config.huge / 2 || size >= old => huge::extend(block, size),
             Err(Bad::Foreign) => None,
             Err(bad) => bad_pointer("realloc", bad, block),
         }

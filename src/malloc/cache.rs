@@ -148,7 +148,8 @@ pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: a header is its owner's alone; without a slab it has no owner.
     unsafe {
         let slab = header_of(block);
-        if Slab::owner(slab) != platform::thread() || (*block.cast::<Cell>()).mark == mark_of(block) {
+        platform::unless_thread!((*slab).owner(), return unsafe { free_slow(block) });
+        if (*block.cast::<Cell>()).mark == mark_of(block) {
             free_slow(block);
         } else if !push(slab, block) {
             attend_own(slab);
@@ -387,7 +388,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         }
         let marked = (*block.cast::<Cell>()).mark == mark_of(block);
         let config = process::config();
-        if Slab::owner(slab) == platform::thread() {
+        if (*slab).owner() == platform::thread() {
             // In another unit than the slab's first; or a cell whose contents
             // are the mark of a free one, and then it is one or it is chance.
             if marked && (*slab).is_free(block) {

@@ -1,9 +1,11 @@
 //! What can be configured: the environment variable `MEMMAN_CONF`, or the
 //! string `memman_conf` that a program defines, both of the form
-//! `key:value,key:value`. May use: `message`, `platform`.
+//! `key:value,key:value`. May use: `classes`,
+//! `message`, `platform`.
 
 use core::ffi::{CStr, c_char};
 
+use super::classes::MAX_SMALL;
 use super::message::warn;
 use crate::platform;
 
@@ -24,6 +26,10 @@ pub(super) struct Config {
     /// `retain:SIZE`: how much memory of free blocks a heap keeps from the OS
     /// beside an eighth of what is used.
     pub retain: usize,
+    /// `huge:SIZE`: blocks from this size on are mappings of their own, so that
+    /// they grow by moving pages and go back to the OS at once; not with a pool
+    /// or `cache:off`. Default 4 MiB, less where addresses are few.
+    pub huge: usize,
     /// `thp:on|off|default`: ask for huge pages, for none, or not at all.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.
@@ -62,6 +68,7 @@ impl Config {
         cache: true,
         heaps: 1,
         retain: 2 << 20,
+        huge: 4 << 20,
         huge_pages: None,
         stats_at_exit: false,
     };
@@ -70,6 +77,7 @@ impl Config {
     /// understood is one line on standard error and stays at its default.
     pub fn read() -> Config {
         let mut config = Config::DEFAULT;
+        config.huge = config.huge.min(platform::address_limit() / 64).max(MAX_SMALL + 1);
         let (mut cache, mut heaps) = (None, None);
         for text in [program_string(), platform::variable(b"MEMMAN_CONF")].into_iter().flatten() {
             for item in text.split(|&byte| byte == b',').filter(|item| !item.is_empty()) {
@@ -83,6 +91,7 @@ impl Config {
                     b"cache" => switch(value).map(|on| cache = Some(on)),
                     b"heaps" => size(value).filter(|n| (1..=MAX_HEAPS).contains(n)).map(|n| heaps = Some(n)),
                     b"retain" => size(value).map(|bytes| config.retain = bytes),
+                    b"huge" => size(value).filter(|&size| size > MAX_SMALL).map(|size| config.huge = size),
                     b"thp" => match value {
                         b"default" => Some(config.huge_pages = None),
                         _ => switch(value).map(|on| config.huge_pages = Some(on)),

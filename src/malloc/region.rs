@@ -287,9 +287,15 @@ impl Region {
     /// A new region with room for a block of `need` bytes: of `wish` bytes if
     /// the OS gives so many addresses, else of fewer.
     pub fn grow(plan: Plan, need: usize, wish: usize) -> Option<NonNull<Region>> {
-        // The buddy part of a region, three quarters, holds a window of any
-        // size up to a half of it.
-        let least = need.checked_next_power_of_two()?.checked_mul(2)?.max(1 << 20);
+        // A window of the buddy system lies beside the first block, and with an
+        // emergency heap in three quarters of the region.
+        let window = need.checked_next_power_of_two()?;
+        let least = match plan.kind {
+            HeapKind::Ffit => need.checked_add(1 << 20)?,
+            HeapKind::Buddy => window.checked_mul(2)?,
+            HeapKind::Ebuddy => window.checked_mul(3)?,
+        };
+        let least = least.checked_next_multiple_of(1 << 20)?;
         let mut bytes = wish.max(least).checked_next_multiple_of(1 << 20)?;
         loop {
             if let Some(base) = Self::reserve(bytes) {

@@ -146,17 +146,9 @@ impl Slab {
     }
 
     /// The thread that owns the slab.
-    ///
-    /// A volatile read, of what others write as an atomic: the compiler makes
-    /// one instruction of it and the comparison, as it does not of a relaxed
-    /// load.
-    ///
-    /// # Safety
-    /// A header.
     #[inline(always)]
-    pub unsafe fn owner(this: *mut Slab) -> usize {
-        // SAFETY: the caller's promise; on x86-64 an aligned word is read whole.
-        unsafe { (&raw const (*this).owner).cast::<usize>().read_volatile() }
+    pub fn owner(&self) -> usize {
+        self.owner.load(Ordering::Relaxed)
     }
 
     /// The cache that the slab is in.

@@ -66,3 +66,18 @@ pub(crate) fn thread() -> usize {
     unsafe { asm!("mov {t}, qword ptr fs:[0]", t = out(reg) value, options(nostack, preserves_flags, readonly, pure)) };
     value
 }
+
+/// Does `$otherwise`, which does not return here, where `$number` is not this
+/// [`thread`]: one comparison with memory, and a jump that is not taken.
+macro_rules! unless_thread {
+    ($number:expr, $otherwise:expr) => {
+        core::arch::asm!(
+            "cmp {number}, qword ptr fs:[0]",
+            "jne {otherwise}",
+            number = in(reg) $number,
+            otherwise = label { $otherwise },
+            options(nostack, readonly),
+        )
+    };
+}
+pub(crate) use unless_thread;
