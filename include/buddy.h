@@ -203,6 +203,16 @@ void buddy_get_stats(struct buddy_heap_t *h, uint32_t *mem, uint32_t *usd, uint3
 void buddy_stats(struct buddy_heap_t *h, buddy_stats_t *stats);
 
 /**
+ * Stores the counters of the emergency heap alone in `*stats`; what is left
+ * of buddy_stats is the buddy part's. No request ends there: `failed` and
+ * `largest_request` are 0. All are 0 where there is no emergency heap. Time:
+ * constant.
+ *
+ * Requires: Both pointers are NULL or valid.
+ */
+void buddy_emergency_stats(struct buddy_heap_t *h, buddy_stats_t *stats);
+
+/**
  * Shows every block to `visit`, used or free, in the order of addresses,
  * until it returns something other than 0. `context` is handed through.
  *
