@@ -155,10 +155,11 @@ test: export MEMMAN_HEADERS := frozen
 test:
 	tests/install-packages.sh
 	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet -j$(JOBS) --lib -- -D warnings
 	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
 	$(CARGO) test --quiet -j$(JOBS) --workspace
 	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test
-	LIB=$(BUILD)/libmemman.so.1 ARCHIVE=$(BUILD)/libmemman.a JOBS=$(JOBS) tests/run.sh
+	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
 define PKG_CONFIG_FILE
 prefix=$(PREFIX)
@@ -169,6 +170,7 @@ Name: memman
 Description: First fit and buddy heaps on descriptors, and a malloc on them
 Version: $(VERSION)
 Libs: -L$${libdir} -lmemman
+Libs.private: -pthread
 Cflags: -I$${includedir}
 endef
 export PKG_CONFIG_FILE

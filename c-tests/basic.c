@@ -645,6 +645,36 @@ static void a_block_of_the_emergency_heap_may_grow_into_the_buddy_part(void)
     CHECK(heap_sound(&heap));
 }
 
+static void the_emergency_heap_has_counters_of_its_own(void)
+{
+    fresh();
+    buddy_stats_t emergency;
+    buddy_emergency_stats(&heap, &emergency);
+    CHECK(emergency.size > 0 && emergency.size < counted().size && emergency.used == 0);
+    use_up_the_buddy_part();
+    CHECK(counted().used == counted().size - emergency.size);
+    get(1000);
+    buddy_emergency_stats(&heap, &emergency);
+    CHECK(emergency.used >= 1000 && emergency.used == emergency.peak && emergency.blocks == 1);
+    CHECK(emergency.free == emergency.largest_free && emergency.free == counted().free);
+    CHECK(emergency.failed == 0 && emergency.largest_request == 0);
+    buddy_emergency_stats(NULL, &emergency);
+    CHECK(emergency.size == 0);
+}
+
+#elif HEAP_IS_BUDDY
+
+static void without_an_emergency_heap_its_counters_are_zero(void)
+{
+    buddy_stats_t emergency;
+    fresh();
+    get(1000);
+    memset(&emergency, 1, sizeof emergency);
+    buddy_emergency_stats(&heap, &emergency);
+    CHECK(emergency.size == 0 && emergency.used == 0 && emergency.free == 0);
+    buddy_emergency_stats(&heap, NULL);
+}
+
 #endif
 
 int main(int argc, char **argv)
@@ -688,6 +718,9 @@ int main(int argc, char **argv)
     PROMISE(the_emergency_heap_is_asked_for_what_the_buddy_part_never_could);
     PROMISE(the_emergency_heap_is_asked_when_a_block_cannot_grow);
     PROMISE(a_block_of_the_emergency_heap_may_grow_into_the_buddy_part);
+    PROMISE(the_emergency_heap_has_counters_of_its_own);
+#elif HEAP_IS_BUDDY
+    PROMISE(without_an_emergency_heap_its_counters_are_zero);
 #endif
     printf("PASSED\n");
     return 0;

@@ -24,7 +24,8 @@
  * everything. Unless told otherwise, calls from several threads are safe. No
  * function allocates or waits for anything but the heap's lock.
  *
- * Link with -lmemman. This file is made by build.rs from src/capi/buddy.rs. */
+ * Link with -lmemman, which is the program's malloc then, too; heaps on descriptors
+ * take nothing from it. This file is made by build.rs from src/capi/buddy.rs. */
 
 #ifndef MEMMAN_BUDDY_H
 #define MEMMAN_BUDDY_H
@@ -200,6 +201,16 @@ void buddy_get_stats(struct buddy_heap_t *h, uint32_t *mem, uint32_t *usd, uint3
  * Requires: Both pointers are NULL or valid.
  */
 void buddy_stats(struct buddy_heap_t *h, buddy_stats_t *stats);
+
+/**
+ * Stores the counters of the emergency heap alone in `*stats`; what is left
+ * of buddy_stats is the buddy part's. No request ends there: `failed` and
+ * `largest_request` are 0. All are 0 where there is no emergency heap. Time:
+ * constant.
+ *
+ * Requires: Both pointers are NULL or valid.
+ */
+void buddy_emergency_stats(struct buddy_heap_t *h, buddy_stats_t *stats);
 
 /**
  * Shows every block to `visit`, used or free, in the order of addresses,

@@ -20,7 +20,8 @@
  * everything. Unless told otherwise, calls from several threads are safe. No
  * function allocates or waits for anything but the heap's lock.
  *
- * Link with -lmemman. This file is made by build.rs from src/capi/ffit.rs. */
+ * Link with -lmemman, which is the program's malloc then, too; heaps on descriptors
+ * take nothing from it. This file is made by build.rs from src/capi/ffit.rs. */
 
 #ifndef MEMMAN_FFIT_H
 #define MEMMAN_FFIT_H

@@ -257,7 +257,24 @@ pub unsafe extern "C" fn buddy_get_stats(h: *mut buddy_heap_t, mem: *mut u32, us
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn buddy_stats(h: *mut buddy_heap_t, stats: *mut buddy_stats_t) {
     // SAFETY: passed on.
-    unsafe { super::stats(state(h), stats) }
+    unsafe { super::stats(state(h), stats, Manager::stats) }
+}
+
+/// Stores the counters of the emergency heap alone in `*stats`; what is left
+/// of buddy_stats is the buddy part's. No request ends there: `failed` and
+/// `largest_request` are 0. All are 0 where there is no emergency heap. Time:
+/// constant.
+///
+/// # Safety
+/// Both pointers are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn buddy_emergency_stats(h: *mut buddy_heap_t, stats: *mut buddy_stats_t) {
+    let read = |heap: &Either| match heap {
+        Either::Buddy(_) => Stats::default(),
+        Either::Ebuddy(heap) => heap.parts().1,
+    };
+    // SAFETY: passed on.
+    unsafe { super::stats(state(h), stats, read) }
 }
 
 /// Shows every block to `visit`, used or free, in the order of addresses,

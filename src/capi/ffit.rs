@@ -8,7 +8,7 @@ use core::mem::{align_of, size_of};
 use libc::size_t;
 
 use super::State;
-use crate::heap::Ffit;
+use crate::heap::{Ffit, Manager};
 
 /// Success.
 pub const FFIT_HEAP_OK: c_int = 0;
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn ffit_get_stats(h: *mut ffit_heap_t, mem: *mut u32, usd:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ffit_stats(h: *mut ffit_heap_t, stats: *mut ffit_stats_t) {
     // SAFETY: passed on.
-    unsafe { super::stats(state(h), stats) }
+    unsafe { super::stats(state(h), stats, Manager::stats) }
 }
 
 /// Shows every block to `visit`, used or free, in the order of addresses,

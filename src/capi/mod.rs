@@ -23,7 +23,7 @@ use core::ptr::{NonNull, null_mut};
 
 use lock_api::RawMutex;
 
-use crate::heap::{Block, ExtendError, FreeError, Manager, Part};
+use crate::heap::{Block, ExtendError, FreeError, Manager, Part, Stats};
 use crate::sync::{CallbackLock, FutexLock, LockFunction};
 use ffit::{FFIT_HEAP_INTERNAL, FFIT_HEAP_NOTFOUND, FFIT_HEAP_OK, ffit_block_t, ffit_stats_t};
 
@@ -216,10 +216,11 @@ unsafe fn get_stats<M: Manager>(state: *mut State<M>, mem: *mut u32, usd: *mut u
     }
 }
 
-unsafe fn stats<M: Manager>(state: *mut State<M>, out: *mut ffit_stats_t) {
+/// Stores what `read` takes from the manager.
+unsafe fn stats<M>(state: *mut State<M>, out: *mut ffit_stats_t, read: impl FnOnce(&M) -> Stats) {
     // SAFETY: the caller's promise.
     let heap = unsafe { Locked::new(state) };
-    let stats = heap.map(|heap| heap.stats()).unwrap_or_default();
+    let stats = heap.map(|heap| read(&heap)).unwrap_or_default();
     if !out.is_null() {
         // SAFETY: the caller's promise.
         unsafe {
