@@ -17,7 +17,7 @@ static size_t any_size(rng_t *rng)
 
 int main(int argc, char **argv)
 {
-    size_t rounds = scaled(arg_scale(argc, argv), 4);
+    size_t rounds = scaled(arg_scale(argc, argv), 12);
     int settle = argc > 2 && strcmp(argv[2], "settle") == 0;
     unsigned char **block = must(calloc(BLOCKS, sizeof *block));
     unsigned char **later = must(calloc(LATER, sizeof *later));
