@@ -11,7 +11,7 @@ const char *pool_name(void)
 
 int pool_init(void *area, size_t size)
 {
-    heap.mh = area;
+    heap.mh = (uintptr_t)area;
     heap.hs = size;
     heap.e = EMERGENCY;
     return buddy_init(&heap);
