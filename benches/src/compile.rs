@@ -36,7 +36,8 @@ pub fn program(source: &str, directory: &Path, flags: &[&str]) -> Result<PathBuf
 }
 
 /// Compiles the plug-in for one of memman's own managers against the headers
-/// in include/ and the library in `library`.
+/// in include/ and the static `library`, whose malloc stays inside: the program
+/// `pool` keeps the C library's.
 ///
 /// # Errors
 /// As [`program`].
@@ -51,7 +52,7 @@ pub fn plugin(name: &str, library: &Path, directory: &Path) -> Result<PathBuf> {
     let mut command = Command::new("cc");
     command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]);
     command.args(define).arg("-I").arg(include).arg("-o").arg(&target);
-    command.arg(sources().join(source)).arg(library);
+    command.arg(sources().join(source)).arg(library).args(["-Wl,--exclude-libs,ALL", "-Wl,-z,defs"]);
     run(command, source)?;
     Ok(target)
 }
@@ -61,7 +62,10 @@ fn run(mut command: Command, source: &str) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {compiler}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().find(|line| line.contains("error")).or_else(|| said.lines().next());
+        let first = said
+            .lines()
+            .find(|line| line.contains("error:") || line.contains("undefined"))
+            .or_else(|| said.lines().next());
         bail!("{compiler} fails on {source}: {}", first.unwrap_or("no reason given"));
     }
     Ok(())

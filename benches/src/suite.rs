@@ -220,7 +220,7 @@ fn medians(found: &[Latency]) -> Vec<Latency> {
 /// and those asked for.
 fn find_pools(options: &RunOptions, directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Ok(library) = options.library.join("libmemman.so").canonicalize() {
+    if let Ok(library) = options.library.join("libmemman.a").canonicalize() {
         for name in ["ffit", "buddy", "ebuddy"] {
             match compile::plugin(name, &library, directory) {
                 Ok(path) => found.push(path),
