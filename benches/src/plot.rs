@@ -3,7 +3,8 @@
 
 use crate::allocators::BASELINE;
 use crate::report::latency_rows;
-use crate::results::{Measure, Results};
+use crate::results::{Measure, Results, WorkloadResult};
+use crate::workloads::Group;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use std::path::Path;
@@ -48,52 +49,48 @@ pub fn draw(results: &Results, directory: &Path) -> Result<()> {
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn dots(results: &Results, measure: Measure, title: &str, path: &Path) -> Drawn {
-    let rows = results.workloads.len();
-    let height = 120 + 20 * u32::try_from(rows)?;
-    let root = SVGBackend::new(path, (1000, height)).into_drawing_area();
+    let shown = |workload: &&WorkloadResult| measure == Measure::Rss || workload.group != Group::Memory;
+    let workloads: Vec<&WorkloadResult> = results.workloads.iter().filter(shown).collect();
+    let rows = i32::try_from(workloads.len())?;
+    let root = SVGBackend::new(path, (1000, 100 + 20 * rows.unsigned_abs())).into_drawing_area();
     root.fill(&WHITE)?;
-    let ratios = results
-        .workloads
+    let ratios = workloads
         .iter()
         .flat_map(|workload| results.allocators.iter().filter_map(|a| workload.ratio(measure, &a.name)));
     let (low, high) = ratios.fold((0.5_f64, 2.0_f64), |(l, h), r| (l.min(r), h.max(r)));
+    let marks = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 50.0].to_vec();
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20))
         .margin(10)
+        .margin_right(130)
         .x_label_area_size(30)
-        .y_label_area_size(130)
-        .build_cartesian_2d((low / 1.1..high * 1.1).log_scale(), -0.5..rows as f64 - 0.5)?;
-    let name = |y: &f64| {
-        let row = y.round();
-        let from_top = rows as f64 - 1.0 - row;
-        let workload = results.workloads.get(from_top as usize).filter(|_| from_top >= 0.0);
-        workload.map_or_else(String::new, |workload| workload.name.clone())
+        .y_label_area_size(110)
+        .build_cartesian_2d((low / 1.1..high * 1.1).log_scale().with_key_points(marks), -1..rows)?;
+    // The first workload stands on top.
+    let name = |y: &i32| {
+        let row = usize::try_from(rows - 1 - y).ok().and_then(|row| workloads.get(row));
+        row.map_or_else(String::new, |workload| workload.name.clone())
     };
     chart
         .configure_mesh()
-        .y_labels(2 * rows + 1)
+        .y_labels(workloads.len() + 2)
         .y_label_formatter(&name)
-        .x_label_formatter(&|x| format!("{x:.2}"))
+        .x_label_formatter(&|x| x.to_string())
         .light_line_style(WHITE)
         .draw()?;
-    chart.draw_series(LineSeries::new([(1.0, -0.5), (1.0, rows as f64 - 0.5)], &BLACK))?;
+    chart.draw_series(LineSeries::new([(1.0, -1), (1.0, rows)], &BLACK))?;
     let others = results.allocators.iter().filter(|allocator| allocator.name != BASELINE);
-    for (index, allocator) in others.enumerate() {
+    for (index, allocator) in (0..).zip(others) {
         let style = colour(index).filled();
-        let points = results.workloads.iter().enumerate().filter_map(|(row, workload)| {
-            let ratio = workload.ratio(measure, &allocator.name)?;
-            Some(Circle::new((ratio, (rows - 1 - row) as f64), 4, style))
+        let points = (1..).zip(&workloads).filter_map(|(from_top, workload)| {
+            Some(Circle::new((workload.ratio(measure, &allocator.name)?, rows - from_top), 4, style))
         });
-        chart.draw_series(points)?.label(&allocator.name).legend(move |(x, y)| Circle::new((x + 8, y), 4, style));
+        chart.draw_series(points)?;
+        let y = 50 + 18 * i32::try_from(index)?;
+        root.draw(&Circle::new((885, y), 4, style))?;
+        root.draw(&Text::new(allocator.name.clone(), (895, y - 6), ("sans-serif", 13)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK)
-        .draw()?;
     root.present()?;
     Ok(())
 }
