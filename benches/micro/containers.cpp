@@ -20,13 +20,13 @@ uint64_t maps(rng_t &rng)
 {
     std::map<std::string, std::vector<int>> index;
     std::unordered_map<uint64_t, std::string> names;
-    for (int i = 0; i < 6000; i++) {
+    for (int i = 0; i < 24000; i++) {
         index[word(rng)].push_back(i);
-        names[rng_below(&rng, 3000)] += word(rng);
+        names[rng_below(&rng, 12000)] += word(rng);
     }
     auto copy = names;
-    for (int i = 0; i < 2000; i++)
-        names.erase(rng_below(&rng, 3000));
+    for (int i = 0; i < 8000; i++)
+        names.erase(rng_below(&rng, 12000));
     return index.size() + names.size() + copy.size();
 }
 
@@ -35,12 +35,12 @@ uint64_t sequences(rng_t &rng)
     std::list<std::shared_ptr<std::string>> queue;
     std::deque<std::vector<double>> window;
     std::vector<std::string> lines;
-    for (int i = 0; i < 8000; i++) {
+    for (int i = 0; i < 32000; i++) {
         queue.push_back(std::make_shared<std::string>(word(rng)));
-        if (queue.size() > 500)
+        if (queue.size() > 2000)
             queue.pop_front();
         window.emplace_back(rng_between(&rng, 1, 60), 1.0);
-        if (window.size() > 300)
+        if (window.size() > 1200)
             window.pop_front();
         lines.push_back(*queue.back() + "=" + word(rng));
     }
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 {
     int threads = arg_threads(argc, argv);
     static job j;
-    j.rounds = scaled(arg_scale(argc, argv), 130.0 / threads);
+    j.rounds = scaled(arg_scale(argc, argv), 30.0 / threads);
     run_team(threads, work, &j);
     uint64_t sum = 0;
     for (int i = 0; i < threads; i++)

@@ -39,8 +39,11 @@ int main(int argc, char **argv)
             print_metric("rss_after_kib", rss_kib());
             struct timespec pause = {0, 1000000};
             for (int ms = 0; ms < 1000; ms++) {
-                free(get(64));
-                free(get(3000));
+                for (int n = 0; n < 20; n++) {
+                    size_t k = rng_below(&rng, LATER);
+                    free(later[k % 200]);
+                    later[k % 200] = get(any_size(&rng));
+                }
                 nanosleep(&pause, NULL);
             }
             print_metric("rss_settled_kib", rss_kib());

@@ -3,7 +3,7 @@
 // not take over a dead thread's heap grows with every generation.
 #include "bench.h"
 
-enum { LEFT = 20000 };
+enum { LEFT = 60000 };
 
 static unsigned char **left[256];
 
@@ -24,7 +24,7 @@ static void work(int id, void *shared)
 int main(int argc, char **argv)
 {
     int threads = arg_threads(argc, argv);
-    size_t generations = scaled(arg_scale(argc, argv), 300.0 / threads);
+    size_t generations = scaled(arg_scale(argc, argv), 100.0 / threads);
     // A team of one would be the calling thread, which does not end.
     if (threads < 2)
         die("leavers needs two threads or more");

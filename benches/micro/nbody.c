@@ -3,7 +3,7 @@
 #include "bench.h"
 #include <math.h>
 
-enum { BODIES = 12000 };
+enum { BODIES = 40000 };
 
 typedef struct body {
     double at[3], speed[3], mass;
@@ -87,7 +87,7 @@ static void free_tree(cell_t *c)
 
 int main(int argc, char **argv)
 {
-    size_t steps = scaled(arg_scale(argc, argv), 12);
+    size_t steps = scaled(arg_scale(argc, argv), 4);
     static body_t *body[BODIES];
     static const double origin[3] = {0, 0, 0};
     rng_t rng = rng_seeded(3);

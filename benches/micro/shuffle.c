@@ -1,9 +1,9 @@
-// Waves of blocks of 1 to 1000 bytes, small ones likelier, freed in the order of
+// Waves of blocks of 24 to 1000 bytes, small ones likelier, freed in the order of
 // allocation, in reverse, and shuffled, with a fifth of each wave left for later
 // ones, as in shbench.
 #include "bench.h"
 
-enum { WAVE = 6000 };
+enum { WAVE = 60000 };
 
 static size_t waves;
 
@@ -15,7 +15,7 @@ static void work(int id, void *shared)
     for (size_t wave = 0; wave < waves; wave++) {
         for (size_t i = 0; i < WAVE; i++)
             if (block[i] == NULL)
-                block[i] = get(rng_size(&rng, 1, 1000));
+                block[i] = get(rng_size(&rng, 24, 1000));
         if (wave % 3 == 2)
             for (size_t i = WAVE - 1; i > 0; i--) {
                 size_t k = rng_below(&rng, i + 1);
@@ -39,7 +39,7 @@ static void work(int id, void *shared)
 int main(int argc, char **argv)
 {
     int threads = arg_threads(argc, argv);
-    waves = scaled(arg_scale(argc, argv), 2400.0 / threads);
+    waves = scaled(arg_scale(argc, argv), 150.0 / threads);
     run_team(threads, work, NULL);
     return 0;
 }

@@ -58,6 +58,11 @@ static inline void record(histogram_t *h, uint64_t value)
     h->sum += value;
 }
 
+static inline void forget(histogram_t *h)
+{
+    memset(h, 0, sizeof *h);
+}
+
 // The upper edge of the bucket below which `part` of the values lie, in ns.
 static double percentile(const histogram_t *h, double part)
 {

@@ -115,6 +115,7 @@ fn lines(results: &Results, path: &Path) -> Drawn {
         let mut chart = ChartBuilder::on(tile)
             .caption(format!("{operation}, {case} (ns)"), ("sans-serif", 15))
             .margin(8)
+            .margin_right(30)
             .x_label_area_size(24)
             .y_label_area_size(60)
             .build_cartesian_2d(0..3_usize, (10.0..top * 1.3).log_scale())?;
@@ -133,7 +134,9 @@ fn lines(results: &Results, path: &Path) -> Drawn {
             let tint = if index == 0 { BLACK } else { colour(index - 1) };
             let series = chart.draw_series(LineSeries::new(times.into_iter().enumerate(), tint.stroke_width(2)))?;
             if number == 0 {
-                series.label(&allocator.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], tint));
+                series
+                    .label(&allocator.name)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], tint.stroke_width(2)));
             }
         }
         if number == 0 {
