@@ -1,4 +1,5 @@
-# Targets of the benchmark suite, for the top Makefile to include:
+# Targets of the benchmark suite. The top Makefile includes this file, and says
+# what LIBRARIES and BUILD are.
 #   make bench         all workloads and allocators, five rounds
 #   make bench-quick   a fifth of the work, three rounds: under five minutes
 #   make bench-peers   installs the peers and the real programs (Debian)
@@ -17,6 +18,5 @@ bench-peers:
 	$(if $(strip $(BENCH_MISSING)),$(BENCH_SUDO) apt-get install -y --no-install-recommends $(BENCH_MISSING),@true)
 
 # The runner is built without optimisation: it waits, and measures in C.
-bench bench-quick: bench-peers
-	cargo build --release
-	cargo run -q -p memman-bench -- run $(if $(filter bench-quick,$@),--quick) $(BENCH_ARGS)
+bench bench-quick: bench-peers $(LIBRARIES)
+	$(CARGO) run -q -p memman-bench -- run --library $(BUILD) $(if $(filter bench-quick,$@),--quick) $(BENCH_ARGS)

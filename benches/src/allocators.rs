@@ -71,7 +71,7 @@ pub fn find(memman_directory: &Path, extra: &[String]) -> Result<Vec<Allocator>>
             });
         }
     } else {
-        eprintln!("memman is left out: no {} (cargo build --release)", memman.display());
+        eprintln!("memman is left out: no {} (make all)", memman.display());
     }
     for (name, package, file) in PACKAGED {
         match library_directories().iter().map(|d| d.join(file)).find(|path| path.exists()) {

@@ -65,8 +65,8 @@ pub struct RunOptions {
     /// Transparent huge pages: as the system says, or never
     #[arg(long, value_enum, default_value = "system")]
     thp: measure::Thp,
-    /// The directory of the memman library
-    #[arg(long, value_name = "DIR", default_value = "target/release")]
+    /// The directory of the memman libraries, shared and static
+    #[arg(long, value_name = "DIR", default_value = "build")]
     library: PathBuf,
     /// Where programs, inputs, results, tables and plots go
     #[arg(long, value_name = "DIR", default_value = "target/bench")]

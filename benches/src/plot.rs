@@ -59,14 +59,16 @@ fn dots(results: &Results, measure: Measure, title: &str, path: &Path) -> Drawn 
         .iter()
         .flat_map(|workload| results.allocators.iter().filter_map(|a| workload.ratio(measure, &a.name)));
     let (low, high) = ratios.fold((0.5_f64, 2.0_f64), |(l, h), r| (l.min(r), h.max(r)));
-    let marks = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 50.0].to_vec();
+    let (low, high) = (low / 1.1, high * 1.1);
+    let mut marks = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 50.0].to_vec();
+    marks.retain(|mark| (low..high).contains(mark));
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20))
         .margin(10)
         .margin_right(130)
         .x_label_area_size(30)
         .y_label_area_size(110)
-        .build_cartesian_2d((low / 1.1..high * 1.1).log_scale().with_key_points(marks), -1..rows)?;
+        .build_cartesian_2d((low..high).log_scale().with_key_points(marks), -1..rows)?;
     // The first workload stands on top.
     let name = |y: &i32| {
         let row = usize::try_from(rows - 1 - y).ok().and_then(|row| workloads.get(row));
