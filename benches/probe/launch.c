@@ -28,11 +28,12 @@ static void overtime(int sig)
     kill(-child, SIGKILL);
 }
 
-// A stop of the runner reaches the program as a polite SIGTERM: a server that is
-// told to end still ends with its own exit code.
-static void pass_on(int sig)
+// When the runner stops or dies, all that the program started ends with it; by
+// SIGTERM, so that a server can end with its own exit code.
+static void end_all(int sig)
 {
-    kill(child, sig);
+    (void)sig;
+    kill(-child, SIGTERM);
 }
 
 static long long micros(struct timeval t)
@@ -63,7 +64,9 @@ int main(int argc, char **argv)
     }
     setpgid(child, child);
     signal(SIGALRM, overtime);
-    signal(SIGTERM, pass_on);
+    signal(SIGTERM, end_all);
+    signal(SIGINT, end_all);
+    signal(SIGHUP, end_all);
     alarm((unsigned)atoi(argv[2]));
     while (wait4(child, &status, 0, &used) < 0)
         if (errno != EINTR)

@@ -49,7 +49,7 @@ pub fn render(results: &Results, form: Form) -> String {
     }
     if !results.pools.is_empty() {
         heading(&mut text, form, "Fixed pool of 1 MiB");
-        text.push_str("Half full: ns of one operation, mean / p99.9. ");
+        text.push_str("Half full: ns of one operation, mean / p99.9, the clock included. ");
         text.push_str("Filled at the first failure: requested bytes over the area.\n\n");
         text.push_str(&pools(results, form));
     }
