@@ -1,0 +1,28 @@
+// The plug-in for memman's buddy system; with EMERGENCY=1, for ebuddy.
+#include "pool_plugin.h"
+#include "buddy.h"
+
+static buddy_heap_t heap;
+
+const char *pool_name(void)
+{
+    return EMERGENCY ? "ebuddy" : "buddy";
+}
+
+int pool_init(void *area, size_t size)
+{
+    heap.mh = (uintptr_t)area;
+    heap.hs = size;
+    heap.e = EMERGENCY;
+    return buddy_init(&heap);
+}
+
+void *pool_get(size_t size)
+{
+    return buddy_get_block(&heap, size);
+}
+
+void pool_free(void *block)
+{
+    (void)buddy_free_block(&heap, block);
+}
