@@ -5,3 +5,5 @@
 pub mod bounds;
 #[cfg(feature = "std")]
 pub mod policy;
+#[cfg(feature = "std")]
+pub mod search;
