@@ -52,20 +52,12 @@ pub struct SizeRange {
 impl SizeRange {
     /// Any number of blocks of `min` to `max` bytes.
     pub const fn any(min: usize, max: usize) -> Self {
-        SizeRange {
-            min,
-            max,
-            count: UNLIMITED,
-        }
+        SizeRange { min, max, count: UNLIMITED }
     }
 
     /// At most `count` blocks of exactly `size` bytes.
     pub const fn at_most(count: usize, size: usize) -> Self {
-        SizeRange {
-            min: size,
-            max: size,
-            count,
-        }
+        SizeRange { min: size, max: size, count }
     }
 }
 
@@ -83,11 +75,7 @@ const fn min_wide(a: u128, b: u128) -> u128 {
 
 /// The smallest order whose blocks hold `granules`.
 const fn order_of(granules: u64) -> u32 {
-    if granules <= 1 {
-        0
-    } else {
-        u64::BITS - (granules - 1).leading_zeros()
-    }
+    if granules <= 1 { 0 } else { u64::BITS - (granules - 1).leading_zeros() }
 }
 
 // ---------------------------------------------------------------------------
@@ -132,22 +120,9 @@ struct Groups {
 
 impl Groups {
     /// `None` where a range ends before it starts.
-    const fn new(
-        profile: &[SizeRange],
-        max_live: usize,
-        granule: u64,
-        rounding: Rounding,
-    ) -> Option<Self> {
-        let nothing = Group {
-            min: 0,
-            max: 0,
-            count: 0,
-        };
-        let mut groups = Groups {
-            list: [nothing; MAX_GROUPS],
-            len: 0,
-            budget: 0,
-        };
+    const fn new(profile: &[SizeRange], max_live: usize, granule: u64, rounding: Rounding) -> Option<Self> {
+        let nothing = Group { min: 0, max: 0, count: 0 };
+        let mut groups = Groups { list: [nothing; MAX_GROUPS], len: 0, budget: 0 };
         let mut most: u64 = 0;
         let mut entry = 0;
         while entry < profile.len() {
@@ -160,11 +135,7 @@ impl Groups {
                 min: max(range.min as u64, 1),
                 // A block larger than all that may be live never is.
                 max: min(range.max as u64, max_live as u64),
-                count: if range.count == UNLIMITED {
-                    u64::MAX
-                } else {
-                    range.count as u64
-                },
+                count: if range.count == UNLIMITED { u64::MAX } else { range.count as u64 },
             };
             if group.max < group.min || group.count == 0 {
                 continue;
@@ -243,16 +214,8 @@ impl<const K: usize> Classes<K> {
     /// Cuts the groups into at most `K` classes, as narrow as that allows;
     /// lengths are divided by their greatest common divisor, which is returned.
     const fn new(groups: &Groups, granule: u64) -> (Self, u64) {
-        let nothing = Class {
-            low: 0,
-            high: 0,
-            weight: 0,
-            group: 0,
-        };
-        let mut classes = Classes {
-            list: [nothing; K],
-            len: 0,
-        };
+        let nothing = Class { low: 0, high: 0, weight: 0, group: 0 };
+        let mut classes = Classes { list: [nothing; K], len: 0 };
         let mut fineness = 63;
         while fineness > 0 && !classes.cut(groups, granule, fineness) {
             fineness -= 1;
@@ -294,17 +257,8 @@ impl<const K: usize> Classes<K> {
                 if self.len == K {
                     return false;
                 }
-                let high = if fineness == 0 {
-                    last
-                } else {
-                    min(last, low + width(low, fineness) - 1)
-                };
-                self.list[self.len] = Class {
-                    low,
-                    high,
-                    weight: max(group.min, (low - 1) * granule + 1),
-                    group: g,
-                };
+                let high = if fineness == 0 { last } else { min(last, low + width(low, fineness) - 1) };
+                self.list[self.len] = Class { low, high, weight: max(group.min, (low - 1) * granule + 1), group: g };
                 self.len += 1;
                 low = high + 1;
             }
@@ -389,11 +343,7 @@ const fn first_fit_extent<const K: usize>(groups: &Groups, granule: u64) -> Opti
                 room = min(room, reach[j].saturating_sub(filled));
             }
             let payable = left / price[j];
-            let take = if payable < room as u128 {
-                payable as u64
-            } else {
-                room
-            };
+            let take = if payable < room as u128 { payable as u64 } else { room };
             left -= take as u128 * price[j];
             group_room -= take;
             filled = match filled.checked_add(take) {
@@ -453,11 +403,7 @@ const fn first_fit_extent<const K: usize>(groups: &Groups, granule: u64) -> Opti
 ///
 /// Source: the tiling argument sharpens the bound of Knuth, TAOCP vol. 1,
 /// 2.5, exercise 43 (after Robson 1977); the linear program is this project's.
-pub const fn first_fit_granules(
-    profile: &[SizeRange],
-    max_live: usize,
-    granule: usize,
-) -> Option<u64> {
+pub const fn first_fit_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
     match Groups::new(profile, max_live, granule as u64, Rounding::Granules) {
         Some(groups) => first_fit_extent::<CLASSES>(&groups, granule as u64),
         None => None,
@@ -473,11 +419,7 @@ const ORDERS: usize = 64;
 
 /// The least bytes that make a request of `order` in a group.
 const fn order_weight(group: Group, granule: u64, order: u32) -> u64 {
-    if order == 0 {
-        group.min
-    } else {
-        max(group.min, (granule << (order - 1)) + 1)
-    }
+    if order == 0 { group.min } else { max(group.min, (granule << (order - 1)) + 1) }
 }
 
 /// Fractional bits of a window's price: it is at least half a byte.
@@ -622,11 +564,7 @@ const fn leftmost_buddy_extent(groups: &Groups, granule: u64) -> Option<u64> {
 /// j = 0 upwards is the cheapest way to any number of windows. The windows do
 /// not depend on where the pool ends: in a pool of `X_r` granules the lowest
 /// window of the unbounded one exists.
-pub const fn leftmost_buddy_granules(
-    profile: &[SizeRange],
-    max_live: usize,
-    granule: usize,
-) -> Option<u64> {
+pub const fn leftmost_buddy_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
     match Groups::new(profile, max_live, granule as u64, Rounding::Orders) {
         Some(groups) => leftmost_buddy_extent(&groups, granule as u64),
         None => None,
@@ -684,9 +622,7 @@ pub const fn robson_granules(live: u64, largest: u64) -> u64 {
     while order < u64::BITS && (1u64 << order) <= min(largest, live) {
         let n = 1u64 << order;
         let whole = live / n * n;
-        let need = whole
-            .saturating_add(whole.saturating_mul(order as u64) / 2)
-            .saturating_sub(n - 1);
+        let need = whole.saturating_add(whole.saturating_mul(order as u64) / 2).saturating_sub(n - 1);
         best = max(best, need);
         order += 1;
     }
@@ -717,11 +653,7 @@ pub const fn knuth_first_fit_granules(live: u64, largest: u64) -> Option<u64> {
     match (live as u128).checked_mul(factor) {
         Some(product) => {
             let granules = product.div_ceil(1 << 32);
-            if granules <= u64::MAX as u128 {
-                Some(granules as u64)
-            } else {
-                None
-            }
+            if granules <= u64::MAX as u128 { Some(granules as u64) } else { None }
         }
         None => None,
     }
@@ -785,10 +717,7 @@ const fn overhead(heap: Heap, granules: u64) -> Option<u64> {
 /// The area that has `granules` granules wherever it starts.
 const fn area_bytes(heap: Heap, granules: u64, granule: usize) -> Option<usize> {
     let granules = max(granules, 1);
-    let (Some(tables), Some(blocks)) = (
-        overhead(heap, granules),
-        granules.checked_mul(granule as u64),
-    ) else {
+    let (Some(tables), Some(blocks)) = (overhead(heap, granules), granules.checked_mul(granule as u64)) else {
         return None;
     };
     match blocks.checked_add(tables) {
@@ -830,11 +759,7 @@ const fn required_size(heap: Heap, profile: &[SizeRange], max_live: usize) -> Op
 /// static mut AREA: [u8; ffit_required_size(16 << 10, 1024, 32).unwrap()] =
 ///     [0; ffit_required_size(16 << 10, 1024, 32).unwrap()];
 /// ```
-pub const fn ffit_required_size(
-    max_live: usize,
-    max_block: usize,
-    min_block: usize,
-) -> Option<usize> {
+pub const fn ffit_required_size(max_live: usize, max_block: usize, min_block: usize) -> Option<usize> {
     ffit_profile_size(&[SizeRange::any(min_block, max_block)], max_live)
 }
 
@@ -847,11 +772,7 @@ pub const fn ffit_profile_size(profile: &[SizeRange], max_live: usize) -> Option
 
 /// Bytes of area with which a buddy heap never refuses a request; otherwise as
 /// [`ffit_required_size`], in microseconds.
-pub const fn buddy_required_size(
-    max_live: usize,
-    max_block: usize,
-    min_block: usize,
-) -> Option<usize> {
+pub const fn buddy_required_size(max_live: usize, max_block: usize, min_block: usize) -> Option<usize> {
     buddy_profile_size(&[SizeRange::any(min_block, max_block)], max_live)
 }
 
@@ -896,11 +817,7 @@ const fn guaranteed_live(heap: Heap, area: usize, max_block: usize, min_block: u
 /// It is [`robson_granules`] in units of `min_block`: an allocator that places
 /// multiples of it anywhere can be turned into one that places them on multiples
 /// by rounding every address down, in no more memory. Saturates.
-pub const fn any_allocator_required_size(
-    max_live: usize,
-    max_block: usize,
-    min_block: usize,
-) -> usize {
+pub const fn any_allocator_required_size(max_live: usize, max_block: usize, min_block: usize) -> usize {
     let unit = max(min_block as u64, 1);
     let live = max_live as u64 / unit;
     let bytes = robson_granules(live, max_block as u64 / unit).saturating_mul(unit);

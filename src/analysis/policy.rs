@@ -151,23 +151,13 @@ pub(crate) struct Holes {
 impl Holes {
     /// One free pool.
     pub fn new(policy: Policy, capacity: u64) -> Self {
-        let mut holes = Holes {
-            policy,
-            list: Vec::new(),
-            rover: 0,
-            clock: 0,
-        };
+        let mut holes = Holes { policy, list: Vec::new(), rover: 0, clock: 0 };
         holes.put(0, 0, capacity);
         holes
     }
 
     pub fn resume(policy: Policy, rover: u64) -> Self {
-        Holes {
-            policy,
-            list: Vec::new(),
-            rover,
-            clock: 0,
-        }
+        Holes { policy, list: Vec::new(), rover, clock: 0 }
     }
 
     /// A hole that was there already, at the end of the list; the ages in one
@@ -182,11 +172,8 @@ impl Holes {
         let hole = self.list[at];
         match self.policy.list(hole.len) {
             None => 0,
-            own => self
-                .list
-                .iter()
-                .filter(|other| other.age < hole.age && self.policy.list(other.len) == own)
-                .count() as u64,
+            own => self.list.iter().filter(|other| other.age < hole.age && self.policy.list(other.len) == own).count()
+                as u64,
         }
     }
 
@@ -224,27 +211,13 @@ impl Holes {
             let mut put_at = at;
             while half < len {
                 let age = self.tick();
-                self.list.insert(
-                    put_at,
-                    Hole {
-                        start: start + half,
-                        len: half,
-                        age,
-                    },
-                );
+                self.list.insert(put_at, Hole { start: start + half, len: half, age });
                 put_at += 1;
                 half *= 2;
             }
         } else if len > size {
             let age = self.tick();
-            self.list.insert(
-                at,
-                Hole {
-                    start: start + size,
-                    len: len - size,
-                    age,
-                },
-            );
+            self.list.insert(at, Hole { start: start + size, len: len - size, age });
         }
         self.rover = start + size;
         Some(start)
@@ -266,11 +239,7 @@ impl Holes {
             }
             loop {
                 let buddy = start ^ len;
-                let near = if buddy > start {
-                    at
-                } else {
-                    at.wrapping_sub(1)
-                };
+                let near = if buddy > start { at } else { at.wrapping_sub(1) };
                 match self.list.get(near) {
                     Some(hole) if hole.start == buddy && hole.len == len => {}
                     _ => break,
@@ -281,11 +250,7 @@ impl Holes {
                 len *= 2;
             }
         } else {
-            if self
-                .list
-                .get(at)
-                .is_some_and(|next| start + len == next.start)
-            {
+            if self.list.get(at).is_some_and(|next| start + len == next.start) {
                 len += self.list.remove(at).len;
             }
             if at > 0 && self.list[at - 1].start + self.list[at - 1].len == start {
@@ -318,12 +283,7 @@ pub struct Model {
 impl Model {
     /// A free pool of `capacity` granules, at least 1.
     pub fn new(policy: Policy, capacity: u64) -> Self {
-        Model {
-            holes: Holes::new(policy, capacity),
-            live: HashMap::new(),
-            capacity,
-            reserved: 0,
-        }
+        Model { holes: Holes::new(policy, capacity), live: HashMap::new(), capacity, reserved: 0 }
     }
 }
 

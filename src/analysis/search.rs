@@ -67,23 +67,14 @@ impl Question {
 
     /// Any number of blocks of powers of two up to `largest` granules.
     pub fn powers_of_two(policy: Policy, max_live: u32, largest: u32) -> Self {
-        Self::of(
-            policy,
-            max_live,
-            (0..=largest.ilog2()).map(|order| 1 << order),
-        )
+        Self::of(policy, max_live, (0..=largest.ilog2()).map(|order| 1 << order))
     }
 
     fn of(policy: Policy, max_live: u32, sizes: impl Iterator<Item = u32>) -> Self {
         Question {
             placement: Placement::By(policy),
             max_live,
-            sizes: sizes
-                .map(|granules| Size {
-                    granules,
-                    count: u32::MAX,
-                })
-                .collect(),
+            sizes: sizes.map(|granules| Size { granules, count: u32::MAX }).collect(),
         }
     }
 }
@@ -107,14 +98,8 @@ impl fmt::Display for Unsuitable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unsuitable::Sizes => write!(f, "sizes must be given, and none can be 0"),
-            Unsuitable::Counts => write!(
-                f,
-                "two sizes that are rounded up to the same cannot have counts"
-            ),
-            Unsuitable::Pool { most } => write!(
-                f,
-                "a pool of 1 to {most} granules can be searched for this policy"
-            ),
+            Unsuitable::Counts => write!(f, "two sizes that are rounded up to the same cannot have counts"),
+            Unsuitable::Pool { most } => write!(f, "a pool of 1 to {most} granules can be searched for this policy"),
         }
     }
 }
@@ -175,10 +160,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 2 GiB, two threads.
     fn default() -> Self {
-        Limits {
-            memory: 2 << 30,
-            threads: 2,
-        }
+        Limits { memory: 2 << 30, threads: 2 }
     }
 }
 
@@ -317,11 +299,7 @@ impl Rules {
                         return Err(Unsuitable::Counts);
                     }
                 }
-                _ => classes.push(Class {
-                    gross,
-                    size: size.granules,
-                    count: size.count,
-                }),
+                _ => classes.push(Class { gross, size: size.granules, count: size.count }),
             }
         }
         let mut size_of = [0; MAX_POOL as usize + 1];
@@ -343,18 +321,13 @@ impl Rules {
     /// The live blocks of a state, and what may be requested beside them.
     fn admissible(&self, occupied: u64, starts: u64) -> (Vec<(u32, u32)>, Vec<Class>) {
         let blocks: Vec<_> = Blocks { occupied, starts }.collect();
-        let live: u32 = blocks
-            .iter()
-            .map(|&(_, len)| self.size_of[len as usize])
-            .sum();
+        let live: u32 = blocks.iter().map(|&(_, len)| self.size_of[len as usize]).sum();
         let classes = self
             .classes
             .iter()
             .filter(|class| live + class.size <= self.max_live)
             .filter(|class| {
-                !self.counted
-                    || (blocks.iter().filter(|block| block.1 == class.gross).count() as u32)
-                        < class.count
+                !self.counted || (blocks.iter().filter(|block| block.1 == class.gross).count() as u32) < class.count
             })
             .copied()
             .collect();
@@ -362,11 +335,7 @@ impl Rules {
     }
 
     fn class(&self, gross: u32) -> Class {
-        *self
-            .classes
-            .iter()
-            .find(|class| class.gross == gross)
-            .expect("every block is of a class")
+        *self.classes.iter().find(|class| class.gross == gross).expect("every block is of a class")
     }
 }
 
@@ -474,16 +443,9 @@ impl<K: Digits> Maps<K> {
             .collect();
         let mut aligned = [0; 7];
         for (order, map) in aligned.iter_mut().enumerate() {
-            *map = (0..64u64)
-                .step_by(1 << order)
-                .fold(0, |map, at| map | 1 << at);
+            *map = (0..64u64).step_by(1 << order).fold(0, |map, at| map | 1 << at);
         }
-        Maps {
-            rules,
-            bytes: ternary_bytes(),
-            blocks,
-            aligned,
-        }
+        Maps { rules, bytes: ternary_bytes(), blocks, aligned }
     }
 
     fn digits(&self, start: u32, len: u32) -> K {
@@ -543,11 +505,7 @@ impl<K: Digits> Space for Maps<K> {
         for (start, len) in (Blocks { occupied, starts }) {
             live += rules.size_of[len as usize];
             counts[len as usize] += 1;
-            visit(Step::State {
-                key: key - self.digits(start, len),
-                link: (start << 7 | len) as u16,
-                end: 0,
-            });
+            visit(Step::State { key: key - self.digits(start, len), link: (start << 7 | len) as u16, end: 0 });
         }
         let free = !occupied & granules(0, rules.pool);
         for class in &rules.classes {
@@ -578,11 +536,7 @@ impl<K: Digits> Space for Maps<K> {
     }
 
     fn back(&self, key: K, link: u16) -> (K, Move) {
-        let made = Move {
-            get: link & GET != 0,
-            start: u32::from(link & !GET) >> 7,
-            len: u32::from(link & 0x7f),
-        };
+        let made = Move { get: link & GET != 0, start: u32::from(link & !GET) >> 7, len: u32::from(link & 0x7f) };
         let digits = self.digits(made.start, made.len);
         let before = if made.get { key - digits } else { key + digits };
         (before, made)
@@ -605,19 +559,13 @@ impl Lists {
     const POOL: u32 = 32;
 
     fn new(rules: Rules, policy: Policy) -> Self {
-        Lists {
-            rules,
-            policy,
-            bytes: ternary_bytes(),
-        }
+        Lists { rules, policy, bytes: ternary_bytes() }
     }
 
     fn key(occupied_key: u64, holes: &Holes) -> u128 {
         let memory = match holes.policy {
             Policy::NextFit => holes.rover,
-            _ => (0..holes.list.len())
-                .map(|at| holes.rank(at) << (4 * at))
-                .sum(),
+            _ => (0..holes.list.len()).map(|at| holes.rank(at) << (4 * at)).sum(),
         };
         u128::from(occupied_key) << 64 | u128::from(memory)
     }
@@ -648,11 +596,7 @@ impl Lists {
             let mut len = (!(free >> start)).trailing_zeros();
             if self.policy.is_buddy() {
                 // The largest aligned window that begins here.
-                let aligned = if start == 0 {
-                    6
-                } else {
-                    start.trailing_zeros()
-                };
+                let aligned = if start == 0 { 6 } else { start.trailing_zeros() };
                 len = 1 << aligned.min(len.ilog2());
             }
             free &= !granules(start, len);
@@ -700,11 +644,8 @@ impl Space for Lists {
         let (now, starts) = maps(key);
         let (before, starts_before) = maps(link);
         let changed = now ^ before;
-        let made = Move {
-            get: starts_before & !starts == 0,
-            start: changed.trailing_zeros(),
-            len: changed.count_ones(),
-        };
+        let made =
+            Move { get: starts_before & !starts == 0, start: changed.trailing_zeros(), len: changed.count_ones() };
         (link, made)
     }
 
@@ -727,11 +668,7 @@ struct Shard<K, L> {
 
 impl<K: Key, L: Copy + Default> Shard<K, L> {
     fn new() -> Self {
-        Shard {
-            keys: vec![K::default(); 16],
-            links: vec![L::default(); 16],
-            len: 0,
-        }
+        Shard { keys: vec![K::default(); 16], links: vec![L::default(); 16], len: 0 }
     }
 
     fn place(keys: &[K], key: K) -> usize {
@@ -913,8 +850,7 @@ impl<S: Space> Engine<S> {
                     }
                 });
             }
-            self.to_do
-                .fetch_sub(segment.len() as u64, Ordering::Relaxed);
+            self.to_do.fetch_sub(segment.len() as u64, Ordering::Relaxed);
             if self.memory() > self.limits.memory {
                 self.halt.store(true, Ordering::Relaxed);
             }
@@ -932,9 +868,8 @@ impl<S: Space> Engine<S> {
     fn path(&self, mut key: S::Key) -> Vec<Move> {
         let mut moves = Vec::new();
         while key != S::Key::default() {
-            let link = lock(&self.table[shard_of(key)])
-                .link(key)
-                .expect("every state was reached from one in the table");
+            let link =
+                lock(&self.table[shard_of(key)]).link(key).expect("every state was reached from one in the table");
             let (before, made) = self.space.back(key, link);
             moves.push(made);
             key = before;
@@ -990,9 +925,7 @@ impl<S: Space + Send> Run for Engine<S> {
             if lock(&self.now).is_empty() {
                 std::mem::swap(&mut self.now, &mut self.next);
                 if lock(&self.now).is_empty() {
-                    return Verdict::Holds {
-                        reach: lock(&self.reach).0,
-                    };
+                    return Verdict::Holds { reach: lock(&self.reach).0 };
                 }
                 self.depth += 1;
             }
@@ -1049,11 +982,7 @@ impl Search {
             Placement::By(policy) if policy.is_unbounded() => None,
             Placement::By(policy) => Some(policy),
         };
-        let most = if maps.is_none() {
-            MAX_POOL
-        } else {
-            Lists::POOL
-        };
+        let most = if maps.is_none() { MAX_POOL } else { Lists::POOL };
         if pool == 0 || pool > most {
             return Err(Unsuitable::Pool { most });
         }
@@ -1068,11 +997,7 @@ impl Search {
     /// Searches until the answer is known, the memory is used up, or `report`,
     /// called about ten times a second, breaks. A million states take from one
     /// to a few seconds, and 10 to 40 bytes each.
-    pub fn run(
-        &mut self,
-        limits: Limits,
-        report: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Verdict {
+    pub fn run(&mut self, limits: Limits, report: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Verdict {
         self.engine.run(limits, report)
     }
 
@@ -1117,10 +1042,7 @@ impl fmt::Display for NoAnswer {
         match self {
             NoAnswer::Unsuitable(why) => why.fmt(f),
             NoAnswer::OutOfMemory { at_least } => {
-                write!(
-                    f,
-                    "out of the memory allowed; at least {at_least} granules are needed"
-                )
+                write!(f, "out of the memory allowed; at least {at_least} granules are needed")
             }
             NoAnswer::Stopped { at_least } => {
                 write!(f, "stopped; at least {at_least} granules are needed")
@@ -1143,11 +1065,7 @@ pub fn least_pool(
     report: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Least, NoAnswer> {
     let unbounded = matches!(question.placement, Placement::By(policy) if policy.is_unbounded());
-    let mut pool = if unbounded {
-        TERNARY_POOL
-    } else {
-        question.max_live.max(1)
-    };
+    let mut pool = if unbounded { TERNARY_POOL } else { question.max_live.max(1) };
     let mut breaking = vec![];
     loop {
         let mut search = match Search::new(question, pool) {
@@ -1165,26 +1083,14 @@ pub fn least_pool(
         let at_least = if unbounded { reach } else { pool };
         match verdict {
             Verdict::Holds { reach } if unbounded => {
-                return Ok(Least {
-                    pool: reach,
-                    breaking: search.engine.highest(),
-                    states: search.states(),
-                });
+                return Ok(Least { pool: reach, breaking: search.engine.highest(), states: search.states() });
             }
             Verdict::Holds { .. } => {
-                return Ok(Least {
-                    pool,
-                    breaking,
-                    states: search.states(),
-                });
+                return Ok(Least { pool, breaking, states: search.states() });
             }
             Verdict::Breaks(trace) => {
                 breaking = trace;
-                pool = if unbounded {
-                    MAX_POOL.max(pool + 1)
-                } else {
-                    pool + 1
-                };
+                pool = if unbounded { MAX_POOL.max(pool + 1) } else { pool + 1 };
             }
             Verdict::OutOfMemory => return Err(NoAnswer::OutOfMemory { at_least }),
             Verdict::Stopped => return Err(NoAnswer::Stopped { at_least }),
