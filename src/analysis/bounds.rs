@@ -32,6 +32,8 @@
 //!   of `size + align - 16` bytes;
 //! - what a cache before the manager holds back counts as live.
 
+use crate::heap::{ALIGNMENT, Buddy, Ebuddy, Ffit, MAX_GRANULES};
+
 /// No limit on a count or on the live bytes.
 pub const UNLIMITED: usize = usize::MAX;
 
@@ -496,7 +498,8 @@ const fn occupied_windows(
     windows
 }
 
-const fn leftmost_buddy_extent(groups: &Groups, granule: u64) -> Option<u64> {
+/// By order, the highest end that a block of an order up to it ever reaches.
+const fn buddy_reach(groups: &Groups, granule: u64) -> Option<[u64; ORDERS]> {
     let budget = groups.budget;
     if budget > MAX_BUDGET {
         return None;
@@ -518,14 +521,10 @@ const fn leftmost_buddy_extent(groups: &Groups, granule: u64) -> Option<u64> {
             if weight <= budget {
                 let left = budget - weight;
                 let windows = occupied_windows(groups, granule, &reach, order, g, left);
-                let end = match windows.checked_add(1) {
-                    Some(all) => match all.checked_mul(1 << order) {
-                        Some(end) => end,
-                        None => return None,
-                    },
+                highest = match windows.saturating_add(1).checked_mul(1 << order) {
+                    Some(end) => max(highest, end),
                     None => return None,
                 };
-                highest = max(highest, end);
             }
             reach[order as usize] = highest;
             order += 1;
@@ -533,7 +532,11 @@ const fn leftmost_buddy_extent(groups: &Groups, granule: u64) -> Option<u64> {
         k = order;
         g += 1;
     }
-    Some(highest)
+    while (k as usize) < ORDERS {
+        reach[k as usize] = highest;
+        k += 1;
+    }
+    Some(reach)
 }
 
 /// T2: the granules that are enough for the leftmost buddy system, arguments
@@ -566,7 +569,10 @@ const fn leftmost_buddy_extent(groups: &Groups, granule: u64) -> Option<u64> {
 /// window of the unbounded one exists.
 pub const fn leftmost_buddy_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
     match Groups::new(profile, max_live, granule as u64, Rounding::Orders) {
-        Some(groups) => leftmost_buddy_extent(&groups, granule as u64),
+        Some(groups) => match buddy_reach(&groups, granule as u64) {
+            Some(reach) => Some(reach[ORDERS - 1]),
+            None => None,
+        },
         None => None,
     }
 }
@@ -682,67 +688,50 @@ pub const fn half_fit_granules(live: u64, largest: u64) -> Option<u64> {
 // In bytes
 // ---------------------------------------------------------------------------
 
-/// The unit of placement in an area of up to 2^31 of them, in bytes.
-const GRANULE: usize = 16;
-
-/// The managers that a bound is given for.
+/// The managers that have a bound of their own.
 #[derive(Clone, Copy)]
 enum Heap {
     Ffit,
     Buddy,
 }
 
-const fn overhead(heap: Heap, granules: u64) -> Option<u64> {
-    let mut bytes: u64;
-    let buckets = granules.div_ceil(64);
-    let (bucket, fan_out, node): (u64, u64, u64) = match heap {
-        Heap::Ffit => (24, 16, 64),
-        Heap::Buddy => (16, 8, 8),
-    };
-    bytes = match buckets.checked_mul(bucket) {
-        Some(bytes) => bytes,
-        None => return None,
-    };
-    let mut level = buckets;
-    while level > 1 {
-        level = level.div_ceil(fan_out);
-        bytes = match bytes.checked_add(level * node) {
-            Some(bytes) => bytes,
-            None => return None,
-        };
-    }
-    Some(bytes)
-}
-
 /// The area that has `granules` granules wherever it starts.
-const fn area_bytes(heap: Heap, granules: u64, granule: usize) -> Option<usize> {
-    let granules = max(granules, 1);
-    let (Some(tables), Some(blocks)) = (overhead(heap, granules), granules.checked_mul(granule as u64)) else {
+const fn area_bytes(heap: Heap, granules: u64, shift: u32) -> Option<u64> {
+    if granules > MAX_GRANULES as u64 {
         return None;
-    };
-    match blocks.checked_add(tables) {
-        Some(bytes) => match bytes.checked_add(granule as u64 - 1) {
-            Some(bytes) if bytes <= isize::MAX as u64 => Some(bytes as usize),
-            _ => None,
-        },
-        None => None,
     }
+    let granules = max(granules, 1);
+    let tables = match heap {
+        Heap::Ffit => Ffit::tables_bytes(granules as usize),
+        Heap::Buddy => Buddy::tables_bytes(granules as usize),
+    };
+    let padding = (1 << shift) - 1;
+    (granules << shift).checked_add(tables as u64 + padding)
 }
 
 const fn required_size(heap: Heap, profile: &[SizeRange], max_live: usize) -> Option<usize> {
-    let mut granule = GRANULE;
-    loop {
+    let most = MAX_GRANULES as u64;
+    let mut shift = ALIGNMENT.trailing_zeros();
+    while shift < usize::BITS {
         let granules = match heap {
-            Heap::Ffit => first_fit_granules(profile, max_live, granule),
-            Heap::Buddy => leftmost_buddy_granules(profile, max_live, granule),
+            Heap::Ffit => first_fit_granules(profile, max_live, 1 << shift),
+            Heap::Buddy => leftmost_buddy_granules(profile, max_live, 1 << shift),
         };
-        match granules {
-            // So large an area has larger granules, and is worth another look.
-            Some(granules) if granules > 1 << 31 => granule *= 2,
-            Some(granules) => return area_bytes(heap, granules, granule),
-            None => return None,
+        let Some(granules) = granules else {
+            return None;
+        };
+        match area_bytes(heap, granules, shift) {
+            Some(bytes) if bytes >> shift <= most => {
+                // Not so small that its granules would be smaller.
+                let bytes =
+                    if shift == ALIGNMENT.trailing_zeros() { bytes } else { max(bytes, (most + 1) << (shift - 1)) };
+                return if bytes <= isize::MAX as u64 { Some(bytes as usize) } else { None };
+            }
+            // So large an area has larger granules.
+            _ => shift += 1,
         }
     }
+    None
 }
 
 /// Bytes of area with which an ffit heap never refuses a request, at any
@@ -810,6 +799,92 @@ const fn guaranteed_live(heap: Heap, area: usize, max_block: usize, min_block: u
     if enough < max_block { 0 } else { enough }
 }
 
+/// Bytes of area with which an ebuddy heap never refuses a request; otherwise as
+/// [`ffit_required_size`]. Takes up to 64 times as long.
+pub fn ebuddy_required_size(max_live: usize, max_block: usize, min_block: usize) -> Option<usize> {
+    ebuddy_profile_size(&[SizeRange::any(min_block, max_block)], max_live)
+}
+
+/// As [`ebuddy_required_size`], for a profile.
+///
+/// The area holds a buddy part and an emergency part. No request is refused where
+/// one of the parts alone is enough, and by T4: the emergency heap is asked only
+/// while every window of some order in the buddy part is spoiled. With m the
+/// least bytes that spoil all windows of an order there, what lives in the
+/// emergency heap was at most `max_live - m` when its last block was placed, so
+/// it is enough that it suffices for that. In the worst case the buddy system
+/// alone needs less: what ebuddy gives is graceful degradation.
+pub fn ebuddy_profile_size(profile: &[SizeRange], max_live: usize) -> Option<usize> {
+    let buddy = required_size(Heap::Buddy, profile, max_live);
+    let ffit = required_size(Heap::Ffit, profile, max_live);
+    if buddy.or(ffit).is_none() || buddy.or(ffit) > Some(isize::MAX as usize / 8) {
+        return None;
+    }
+    let suffices = |area: usize| {
+        let emergency = Ebuddy::emergency_bytes(area);
+        let main = area.saturating_sub(emergency);
+        // The cut is moved up to a multiple of the alignment.
+        let emergency = emergency.saturating_sub(ALIGNMENT - 1);
+        let enough = |need: Option<usize>, part: usize| need.is_some_and(|need| need <= part);
+        enough(buddy, main)
+            || enough(ffit, emergency)
+            || spoiling_live(profile, max_live, main).is_some_and(|spoiling| {
+                let rest = max_live.min(most_live(profile)).saturating_sub(spoiling);
+                enough(required_size(Heap::Ffit, profile, rest), emergency)
+            })
+    };
+    let mut too_small = 0;
+    let mut area = Ebuddy::minimum_area();
+    while !suffices(area) {
+        too_small = area;
+        area = area.checked_mul(2)?;
+    }
+    while area - too_small > 1 {
+        let middle = too_small + (area - too_small) / 2;
+        if suffices(middle) { area = middle } else { too_small = middle }
+    }
+    Some(area)
+}
+
+/// What the counts of a profile allow at once.
+fn most_live(profile: &[SizeRange]) -> usize {
+    profile.iter().fold(0, |sum, range| sum.saturating_add(range.count.saturating_mul(range.max)))
+}
+
+/// The fewest live bytes that leave no window of some order of the profile free
+/// in a buddy heap on `bytes` bytes; `None` where there is no such order.
+fn spoiling_live(profile: &[SizeRange], max_live: usize, bytes: usize) -> Option<usize> {
+    let granule = ALIGNMENT as u64;
+    if bytes / ALIGNMENT > MAX_GRANULES {
+        return None;
+    }
+    let groups = Groups::new(profile, max_live, granule, Rounding::Orders)?;
+    let reach = buddy_reach(&groups, granule)?;
+    // The largest heap in these bytes at the worst alignment.
+    let (mut granules, mut too_many) = (0, bytes as u64 / granule + 1);
+    while too_many - granules > 1 {
+        let middle = granules + (too_many - granules) / 2;
+        let fits = area_bytes(Heap::Buddy, middle, ALIGNMENT.trailing_zeros()).is_some_and(|need| need <= bytes as u64);
+        if fits { granules = middle } else { too_many = middle }
+    }
+    let orders = |group: &Group| order_of(group.min.div_ceil(granule))..=order_of(group.max.div_ceil(granule));
+    let spoiling = |order: u32| {
+        let windows = granules >> order;
+        let occupied = |live| occupied_windows(&groups, granule, &reach, order, usize::MAX, live);
+        if occupied(groups.budget) < windows {
+            return None;
+        }
+        // The least that occupies them all.
+        let (mut too_little, mut live) = (0, groups.budget);
+        while windows > 0 && live - too_little > 1 {
+            let middle = too_little + (live - too_little) / 2;
+            if occupied(middle) >= windows { live = middle } else { too_little = middle }
+        }
+        Some(if windows == 0 { 0 } else { live as usize })
+    };
+    groups.list[..groups.len].iter().flat_map(orders).filter_map(spoiling).min()
+}
+
 /// Bytes below which *no* allocator that does not move blocks can serve every
 /// program with at most `max_live` bytes live in blocks of `min_block` to
 /// `max_block` bytes, even without bookkeeping, headers and alignment.
@@ -819,7 +894,9 @@ const fn guaranteed_live(heap: Heap, area: usize, max_block: usize, min_block: u
 /// by rounding every address down, in no more memory. Saturates.
 pub const fn any_allocator_required_size(max_live: usize, max_block: usize, min_block: usize) -> usize {
     let unit = max(min_block as u64, 1);
-    let live = max_live as u64 / unit;
-    let bytes = robson_granules(live, max_block as u64 / unit).saturating_mul(unit);
-    max(bytes, max_live as u64) as usize
+    let blocks = max_live as u64 / unit;
+    let fragmented = robson_granules(blocks, max_block as u64 / unit).saturating_mul(unit);
+    let live = min(max_live as u64, blocks.saturating_mul(max_block as u64));
+    let bytes = max(fragmented, live);
+    if bytes > usize::MAX as u64 { usize::MAX } else { bytes as usize }
 }

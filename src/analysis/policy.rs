@@ -43,8 +43,8 @@ pub enum Policy {
     /// is rounded up to where a list begins, and the youngest block of the first
     /// list from there on that is not empty is taken.
     GoodFit,
-    /// As o1heap: one list for each power of two, sizes rounded up to a power of
-    /// two, the youngest block of the first list from there on.
+    /// Half fit (Ogasawara 1995): one list for each power of two, the youngest
+    /// block of the first list whose blocks are all large enough.
     HalfFit,
     /// The binary buddy system, the lowest aligned window that is free.
     LeftmostBuddy,
@@ -92,7 +92,7 @@ impl Policy {
     /// What a request of `size` granules occupies.
     pub const fn gross(self, size: u64) -> u64 {
         match self {
-            Policy::HalfFit | Policy::LeftmostBuddy | Policy::LifoBuddy => size.next_power_of_two(),
+            Policy::LeftmostBuddy | Policy::LifoBuddy => size.next_power_of_two(),
             _ => size,
         }
     }
@@ -196,7 +196,7 @@ impl Holes {
                 .find(fits)
                 .or_else(|| found.find(fits)),
             Policy::GoodFit => youngest(good_fit_least(size), &good_fit_list),
-            Policy::HalfFit | Policy::LifoBuddy => youngest(size, &|len| u64::from(len.ilog2())),
+            Policy::HalfFit | Policy::LifoBuddy => youngest(size.next_power_of_two(), &|len| u64::from(len.ilog2())),
         };
         hole.map(|(at, _)| at)
     }

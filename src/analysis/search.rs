@@ -42,8 +42,8 @@ pub enum Placement {
 /// An allowed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Its size.
-    pub granules: u32,
+    /// Its size, of which [`Question::granule`] make a granule.
+    pub size: u32,
     /// The most blocks of it at once; `u32::MAX` for no limit.
     pub count: u32,
 }
@@ -53,8 +53,11 @@ pub struct Size {
 pub struct Question {
     /// Who places the blocks.
     pub placement: Placement,
-    /// The most granules live at once, as requested (not as rounded up).
+    /// The most that is live at once, in the unit of the sizes, as requested
+    /// (not as rounded up).
     pub max_live: u32,
+    /// What a size is rounded up to multiples of; 1 where sizes are granules.
+    pub granule: u32,
     /// The allowed requests.
     pub sizes: Vec<Size>,
 }
@@ -74,7 +77,8 @@ impl Question {
         Question {
             placement: Placement::By(policy),
             max_live,
-            sizes: sizes.map(|granules| Size { granules, count: u32::MAX }).collect(),
+            granule: 1,
+            sizes: sizes.map(|size| Size { size, count: u32::MAX }).collect(),
         }
     }
 }
@@ -82,7 +86,7 @@ impl Question {
 /// Why a question cannot be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsuitable {
-    /// No sizes, or one that is 0.
+    /// No sizes, or one or the granule that is 0.
     Sizes,
     /// Two sizes that occupy the same number of granules, with a count on one:
     /// the state does not tell them apart.
@@ -97,7 +101,7 @@ pub enum Unsuitable {
 impl fmt::Display for Unsuitable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unsuitable::Sizes => write!(f, "sizes must be given, and none can be 0"),
+            Unsuitable::Sizes => write!(f, "sizes must be given, and neither they nor the granule can be 0"),
             Unsuitable::Counts => write!(f, "two sizes that are rounded up to the same cannot have counts"),
             Unsuitable::Pool { most } => write!(f, "a pool of 1 to {most} granules can be searched for this policy"),
         }
@@ -230,7 +234,7 @@ impl Key for u128 {
 /// What a move leads to.
 enum Step<K, L> {
     State { key: K, link: L, end: u32 },
-    Refused { size: u32 },
+    Refused { granules: u32 },
 }
 
 /// A change of one block, as granules.
@@ -255,8 +259,10 @@ trait Space: Sync {
 #[derive(Clone, Copy, Debug)]
 struct Class {
     gross: u32,
-    /// The smallest of the requests.
+    /// The smallest of the requests: no other of them leaves so much to others.
     size: u32,
+    /// As much in granules.
+    granules: u32,
     count: u32,
 }
 
@@ -279,17 +285,18 @@ impl Rules {
     fn new(question: &Question, pool: u32) -> Result<Self, Unsuitable> {
         let mut classes: Vec<Class> = Vec::new();
         let mut sizes = question.sizes.clone();
-        sizes.sort_by_key(|size| size.granules);
-        if sizes.first().is_none_or(|size| size.granules == 0) {
+        sizes.sort_by_key(|size| size.size);
+        if question.granule == 0 || sizes.first().is_none_or(|size| size.size == 0) {
             return Err(Unsuitable::Sizes);
         }
         for size in sizes {
+            let granules = size.size.div_ceil(question.granule);
             let gross = match question.placement {
-                Placement::AnyBuddy => u64::from(size.granules).next_power_of_two(),
-                Placement::By(policy) => policy.gross(u64::from(size.granules)),
+                Placement::AnyBuddy => u64::from(granules).next_power_of_two(),
+                Placement::By(policy) => policy.gross(u64::from(granules)),
             };
             // What is larger than all that may be live is never requested.
-            if size.granules > question.max_live || size.count == 0 {
+            if size.size > question.max_live || size.count == 0 {
                 continue;
             }
             let gross = u32::try_from(gross).map_err(|_| Unsuitable::Sizes)?;
@@ -299,7 +306,7 @@ impl Rules {
                         return Err(Unsuitable::Counts);
                     }
                 }
-                _ => classes.push(Class { gross, size: size.granules, count: size.count }),
+                _ => classes.push(Class { gross, granules, size: size.size, count: size.count }),
             }
         }
         let mut size_of = [0; MAX_POOL as usize + 1];
@@ -514,14 +521,14 @@ impl<K: Digits> Space for Maps<K> {
             }
             let gross = class.gross;
             if gross > rules.pool {
-                return visit(Step::Refused { size: class.size });
+                return visit(Step::Refused { granules: class.granules });
             }
             if counts[gross as usize] >= class.count {
                 continue;
             }
             let mut places = self.places(free, gross);
             if places == 0 {
-                return visit(Step::Refused { size: class.size });
+                return visit(Step::Refused { granules: class.granules });
             }
             while places != 0 {
                 let start = places.trailing_zeros();
@@ -628,7 +635,7 @@ impl Space for Lists {
         for class in classes {
             let mut after = holes.clone();
             let Some(start) = after.take(u64::from(class.gross)) else {
-                return visit(Step::Refused { size: class.size });
+                return visit(Step::Refused { granules: class.granules });
             };
             let start = start as u32;
             visit(Step::State {
@@ -844,8 +851,8 @@ impl<S: Space> Engine<S> {
                             }
                         }
                     }
-                    Step::Refused { size } => {
-                        lock(&self.refused).get_or_insert((state, size));
+                    Step::Refused { granules } => {
+                        lock(&self.refused).get_or_insert((state, granules));
                         self.halt.store(true, Ordering::Relaxed);
                     }
                 });
@@ -887,7 +894,7 @@ impl<S: Space> Engine<S> {
                 if made.get {
                     at.insert(made.start, number);
                     number += 1;
-                    Op::Get(self.space.class(made.len).size)
+                    Op::Get(self.space.class(made.len).granules)
                 } else {
                     Op::Free(at[&made.start])
                 }
@@ -911,9 +918,9 @@ impl<S: Space + Send> Run for Engine<S> {
         let mut last = begun;
         let mut stopped = false;
         loop {
-            if let Some((key, size)) = *lock(&self.refused) {
+            if let Some((key, granules)) = *lock(&self.refused) {
                 let mut trace = self.trace(key);
-                trace.push(Op::Get(size));
+                trace.push(Op::Get(granules));
                 return Verdict::Breaks(trace);
             }
             if stopped {
@@ -1065,7 +1072,7 @@ pub fn least_pool(
     report: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Least, NoAnswer> {
     let unbounded = matches!(question.placement, Placement::By(policy) if policy.is_unbounded());
-    let mut pool = if unbounded { TERNARY_POOL } else { question.max_live.max(1) };
+    let mut pool = if unbounded { TERNARY_POOL } else { (question.max_live / question.granule.max(1)).max(1) };
     let mut breaking = vec![];
     loop {
         let mut search = match Search::new(question, pool) {

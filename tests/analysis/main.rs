@@ -1,0 +1,4 @@
+//! The bounds, the search and the experiments, held against each other and
+//! against the managers.
+
+mod search;
