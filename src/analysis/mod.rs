@@ -4,6 +4,10 @@
 
 pub mod bounds;
 #[cfg(feature = "std")]
+pub mod knuth;
+#[cfg(feature = "std")]
 pub mod policy;
+#[cfg(feature = "std")]
+pub mod robson;
 #[cfg(feature = "std")]
 pub mod search;

@@ -7,9 +7,10 @@
 //! All lengths and positions are granules.
 
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 
-use crate::heap::{ALIGNMENT, Manager};
+use crate::heap::{ALIGNMENT, Area, Buddy, Ebuddy, Ffit, MAX_GRANULES, Manager};
 
 /// What an experiment is made on.
 pub trait Subject {
@@ -327,26 +328,42 @@ pub struct Real<'a> {
 impl<'a> Real<'a> {
     /// Positions count from the first block of `manager`.
     pub fn new(manager: &'a mut dyn Manager) -> Self {
-        let mut base = 0;
-        manager.walk(&mut |block| {
-            base = block.address;
-            ControlFlow::Break(())
-        });
+        let base = first_block(manager);
         Real { manager, base }
     }
+}
+
+fn first_block(manager: &dyn Manager) -> usize {
+    let mut first = 0;
+    manager.walk(&mut |block| {
+        first = block.address;
+        ControlFlow::Break(())
+    });
+    first
+}
+
+fn count_free(manager: &dyn Manager) -> u64 {
+    let mut free = 0;
+    manager.walk(&mut |block| {
+        free += u64::from(!block.used);
+        ControlFlow::Continue(())
+    });
+    free
 }
 
 impl Subject for Real<'_> {
     fn get(&mut self, size: u64) -> Option<u64> {
         let bytes = usize::try_from(size).ok()?.checked_mul(ALIGNMENT)?;
         let block = self.manager.get(bytes)?;
-        Some(((block.as_ptr().addr() - self.base) / ALIGNMENT) as u64)
+        Some(((block.addr().get() - self.base) / ALIGNMENT) as u64)
     }
 
     fn free(&mut self, start: u64) -> bool {
-        let address = self.base + start as usize * ALIGNMENT;
-        let block = std::ptr::without_provenance_mut(address);
-        // SAFETY: nothing but this type knows the block, and it only counts.
+        let Some(address) = usize::try_from(start).ok().and_then(|start| start.checked_mul(ALIGNMENT)) else {
+            return false;
+        };
+        let block = std::ptr::without_provenance_mut(self.base.wrapping_add(address));
+        // SAFETY: whoever counts positions does not use blocks.
         unsafe { self.manager.free(block).is_ok() }
     }
 
@@ -359,11 +376,106 @@ impl Subject for Real<'_> {
     }
 
     fn free_blocks(&self) -> u64 {
-        let mut free = 0;
-        self.manager.walk(&mut |block| {
-            free += u64::from(!block.used);
-            ControlFlow::Continue(())
-        });
-        free
+        count_free(self.manager)
+    }
+}
+
+/// The managers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// First fit.
+    Ffit,
+    /// The leftmost buddy system.
+    Buddy,
+    /// The buddy system with an emergency heap.
+    Ebuddy,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::Ffit, Kind::Buddy, Kind::Ebuddy];
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Ffit => "ffit",
+            Kind::Buddy => "buddy",
+            Kind::Ebuddy => "ebuddy",
+        }
+    }
+
+    /// A heap of this kind in an area; `None` where the area is too small.
+    pub fn make(self, area: Area) -> Option<Box<dyn Manager>> {
+        Some(match self {
+            Kind::Ffit => Box::new(Ffit::new(area)?),
+            Kind::Buddy => Box::new(Buddy::new(area)?),
+            Kind::Ebuddy => Box::new(Ebuddy::new(area)?),
+        })
+    }
+}
+
+/// A real manager in memory of its own.
+pub struct Owned {
+    manager: Box<dyn Manager>,
+    base: usize,
+    _memory: Box<[MaybeUninit<u128>]>,
+}
+
+impl Owned {
+    /// A heap in an area of `bytes` bytes, rounded up to [`ALIGNMENT`]; `None`
+    /// where that is too small.
+    pub fn new(kind: Kind, bytes: usize) -> Option<Self> {
+        let mut memory = Box::new_uninit_slice(bytes.div_ceil(size_of::<u128>()));
+        // SAFETY: the memory lives as long as the heap, and is its alone.
+        let area = unsafe { Area::from_raw(memory.as_mut_ptr().cast(), size_of_val(&*memory)) }?;
+        let manager = kind.make(area)?;
+        let base = first_block(&*manager);
+        Some(Owned { manager, base, _memory: memory })
+    }
+
+    /// A heap whose blocks can occupy `granules` granules (ebuddy's parts
+    /// together about as many); `None` for 0 or absurdly many.
+    pub fn with_capacity(kind: Kind, granules: u64) -> Option<Self> {
+        let granules = usize::try_from(granules).ok().filter(|&granules| granules < MAX_GRANULES)?;
+        let tables = match kind {
+            Kind::Ffit => Ffit::tables_bytes(granules),
+            Kind::Buddy => Buddy::tables_bytes(granules),
+            Kind::Ebuddy => Buddy::tables_bytes(granules * 3 / 4) + Ffit::tables_bytes(granules / 4),
+        };
+        if granules == 0 {
+            return None;
+        }
+        Self::new(kind, granules * ALIGNMENT + tables)
+    }
+
+    fn real(&mut self) -> Real<'_> {
+        Real { manager: &mut *self.manager, base: self.base }
+    }
+
+    /// The manager itself.
+    pub fn manager(&self) -> &dyn Manager {
+        &*self.manager
+    }
+}
+
+impl Subject for Owned {
+    fn get(&mut self, size: u64) -> Option<u64> {
+        self.real().get(size)
+    }
+
+    fn free(&mut self, start: u64) -> bool {
+        self.real().free(start)
+    }
+
+    fn capacity(&self) -> u64 {
+        self.manager.stats().size / ALIGNMENT as u64
+    }
+
+    fn reserved(&self) -> u64 {
+        self.manager.stats().used / ALIGNMENT as u64
+    }
+
+    fn free_blocks(&self) -> u64 {
+        count_free(&*self.manager)
     }
 }
