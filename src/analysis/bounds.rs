@@ -460,42 +460,46 @@ const fn occupied_windows(
         }
         g += 1;
     }
-    // By blocks of a window or more, each of which fills 2^(order - k): the
-    // price of a window falls with the order, and is made to.
+    // By blocks of a window or more, each of which fills 2^(order - k): those
+    // with the cheapest windows first.
     let mut prices = [u64::MAX; MAX_GROUPS];
-    let mut least = u64::MAX;
     let mut g = 0;
     while g < groups.len {
         let group = groups.list[g];
         let last = order_of(group.max.div_ceil(granule));
-        let mut order = order_of(group.min.div_ceil(granule));
+        let mut order = max(order_of(group.min.div_ceil(granule)) as u64, k as u64) as u32;
         while order <= last {
-            if order >= k {
-                let weight = order_weight(group, granule, order) << PRICE_BITS;
-                least = min(least, weight >> (order - k));
-            }
+            let weight = order_weight(group, granule, order) << PRICE_BITS;
+            prices[g] = min(prices[g], weight >> (order - k));
             order += 1;
         }
-        prices[g] = least;
         g += 1;
     }
     left <<= PRICE_BITS;
-    while g > 0 {
-        g -= 1;
-        let group = groups.list[g];
-        let last = order_of(group.max.div_ceil(granule));
-        if last < k {
-            break;
+    loop {
+        let mut cheapest = 0;
+        let mut g = 1;
+        while g < groups.len {
+            if prices[g] < prices[cheapest] {
+                cheapest = g;
+            }
+            g += 1;
         }
+        let price = prices[cheapest];
+        if price > left {
+            return windows;
+        }
+        prices[cheapest] = u64::MAX;
+        let group = groups.list[cheapest];
+        let last = order_of(group.max.div_ceil(granule));
         let mut blocks = group.count;
-        if g == placed && blocks != u64::MAX {
+        if cheapest == placed && blocks != u64::MAX {
             blocks -= 1;
         }
-        let take = min(blocks.saturating_mul(1 << (last - k)), left / prices[g]);
-        left -= take * prices[g];
+        let take = min(blocks.saturating_mul(1 << (last - k)), left / price);
+        left -= take * price;
         windows = windows.saturating_add(take);
     }
-    windows
 }
 
 /// By order, the highest end that a block of an order up to it ever reaches.

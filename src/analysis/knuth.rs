@@ -215,6 +215,43 @@ pub fn steady(run: SteadyRun, subject: &mut dyn Subject) -> Steady {
     sums
 }
 
+/// Room without end, for what does not depend on where blocks are.
+struct Nowhere {
+    blocks: u64,
+}
+
+impl Subject for Nowhere {
+    fn get(&mut self, _: u64) -> Option<u64> {
+        self.blocks += 1;
+        Some(self.blocks)
+    }
+
+    fn free(&mut self, _: u64) -> bool {
+        true
+    }
+
+    fn capacity(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn reserved(&self) -> u64 {
+        0
+    }
+
+    fn free_blocks(&self) -> u64 {
+        0
+    }
+}
+
+/// A trace of a steady state, and the least capacity that serves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeastCapacity {
+    /// The least capacity in granules.
+    pub capacity: u64,
+    /// The most granules live at once, as requested.
+    pub peak: u64,
+}
+
 /// The least capacity in which a steady state is never refused, by bisection
 /// from its peak on; `make` gives an empty subject of a capacity. `None` where
 /// `make` gives none, or where 64 times the peak does not do.
@@ -222,19 +259,19 @@ pub fn steady(run: SteadyRun, subject: &mut dyn Subject) -> Steady {
 /// A policy that looks at the end of the pool need not serve the same trace in
 /// every larger one: then this is one capacity that does and whose neighbour
 /// below does not.
-pub fn least_capacity<S: Subject>(run: SteadyRun, make: impl Fn(u64) -> Option<S>) -> Option<(u64, u64)> {
-    let first = steady(run, &mut make(run.lifetime.saturating_mul(8192))?);
+pub fn least_capacity<S: Subject>(run: SteadyRun, make: impl Fn(u64) -> Option<S>) -> Option<LeastCapacity> {
+    let peak = steady(run, &mut Nowhere { blocks: 0 }).peak;
     let serves = |capacity| Some(steady(run, &mut make(capacity)?).refused == 0);
-    let (mut low, mut high) = (first.peak - 1, first.peak);
+    let (mut low, mut high) = (peak - 1, peak);
     while !serves(high)? {
         low = high;
-        high = high.checked_mul(2).filter(|&high| high <= first.peak.saturating_mul(64))?;
+        high = high.checked_mul(2).filter(|&high| high <= peak.saturating_mul(64))?;
     }
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if serves(middle)? { high = middle } else { low = middle }
     }
-    Some((high, first.peak))
+    Some(LeastCapacity { capacity: high, peak })
 }
 
 /// A heap at its first overflow.
@@ -274,7 +311,7 @@ pub fn fill(sizes: Sizes, seed: u64, subject: &mut dyn Subject) -> Filled {
     loop {
         blocks.free_due(now, subject);
         let size = sizes.draw(&mut random);
-        let due = now + 1 + random.below(10 + now / 4);
+        let due = now + 1 + random.below(10 + now / 32);
         if !blocks.get(due, size, subject) {
             return Filled {
                 requested: blocks.requested,

@@ -245,7 +245,7 @@ struct Move {
     len: u32,
 }
 
-trait Space: Sync {
+trait Space: Send + Sync {
     type Key: Key;
     /// What is kept with a state to find the one before it.
     type Link: Copy + Send + Sync + Default + 'static;
@@ -796,7 +796,7 @@ impl<S: Space> Engine<S> {
             states: self.states.load(Ordering::Relaxed),
             to_do: self.to_do.load(Ordering::Relaxed),
             depth: self.depth,
-            reach: lock(&self.reach).0,
+            reach: self.reach(),
             bytes: self.memory(),
             elapsed: begun.elapsed(),
         }
@@ -907,11 +907,13 @@ impl<S: Space> Engine<S> {
 trait Run: Send {
     fn run(&mut self, limits: Limits, report: &mut Report<'_>) -> Verdict;
     fn states(&self) -> u64;
+    /// The highest end so far.
+    fn reach(&self) -> u32;
     /// A shortest sequence to the highest end.
     fn highest(&self) -> Vec<Op>;
 }
 
-impl<S: Space + Send> Run for Engine<S> {
+impl<S: Space> Run for Engine<S> {
     fn run(&mut self, limits: Limits, report: &mut Report<'_>) -> Verdict {
         self.limits = limits;
         let begun = Instant::now();
@@ -932,7 +934,7 @@ impl<S: Space + Send> Run for Engine<S> {
             if lock(&self.now).is_empty() {
                 std::mem::swap(&mut self.now, &mut self.next);
                 if lock(&self.now).is_empty() {
-                    return Verdict::Holds { reach: lock(&self.reach).0 };
+                    return Verdict::Holds { reach: self.reach() };
                 }
                 self.depth += 1;
             }
@@ -958,6 +960,10 @@ impl<S: Space + Send> Run for Engine<S> {
 
     fn states(&self) -> u64 {
         self.states.load(Ordering::Relaxed)
+    }
+
+    fn reach(&self) -> u32 {
+        lock(&self.reach).0
     }
 
     fn highest(&self) -> Vec<Op> {
@@ -1082,12 +1088,8 @@ pub fn least_pool(
             }
             Err(why) => return Err(NoAnswer::Unsuitable(why)),
         };
-        let mut reach = 0;
-        let verdict = search.run(limits, &mut |progress| {
-            reach = progress.reach;
-            report(progress)
-        });
-        let at_least = if unbounded { reach } else { pool };
+        let verdict = search.run(limits, report);
+        let at_least = if unbounded { search.engine.reach() } else { pool };
         match verdict {
             Verdict::Holds { reach } if unbounded => {
                 return Ok(Least { pool: reach, breaking: search.engine.highest(), states: search.states() });
@@ -1101,6 +1103,91 @@ pub fn least_pool(
             }
             Verdict::OutOfMemory => return Err(NoAnswer::OutOfMemory { at_least }),
             Verdict::Stopped => return Err(NoAnswer::Stopped { at_least }),
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------
+// Any allocator at all
+// ---------------------------------------------------------------------------
+
+/// The least pool in which *some* way to place blocks never refuses, though it
+/// may know every move of the game: what no allocator that does not move blocks
+/// can do with less than. For blocks of `sizes` granules (ascending) and at most
+/// `max_live` granules live.
+///
+/// The game is solved outright: a state is lost when an admissible request has no
+/// place, when every place for it leads to a lost state, or when freeing some
+/// block does. Takes memory and time with the number of ways to place blocks in
+/// the pool, about 2.4^pool for powers of two up to 4: meant for 13 granules, not
+/// for 20. `None` where the pool would exceed `largest_pool` (at most 40), and
+/// where `sizes` makes no question.
+pub fn any_allocator_least_pool(max_live: u32, sizes: &[u32], largest_pool: u32) -> Option<u32> {
+    if sizes.is_empty() || sizes.contains(&0) {
+        return None;
+    }
+    (1..=largest_pool.min(TERNARY_POOL)).find(|&pool| Game::new(pool, max_live, sizes).is_won())
+}
+
+/// Every way to place blocks in a pool, and which are lost for the allocator.
+struct Game<'a> {
+    pool: u32,
+    max_live: u32,
+    sizes: &'a [u32],
+    /// Whether a state, as the key of its maps, is lost.
+    lost: HashMap<u64, bool>,
+}
+
+impl<'a> Game<'a> {
+    fn new(pool: u32, max_live: u32, sizes: &'a [u32]) -> Self {
+        let mut game = Game { pool, max_live, sizes, lost: HashMap::new() };
+        game.place_all(0, 0, 0);
+        game
+    }
+
+    /// Adds the states that differ from `key` at or behind `from`.
+    fn place_all(&mut self, key: u64, from: u32, live: u32) {
+        self.lost.insert(key, false);
+        for &size in self.sizes {
+            if live + size > self.max_live {
+                continue;
+            }
+            for start in from..(self.pool + 1).saturating_sub(size) {
+                self.place_all(key + <u64 as Digits>::block(start, size), start + size, live + size);
+            }
+        }
+    }
+
+    fn is_lost(&self, key: u64, bytes: &[(u8, u8)]) -> bool {
+        let (occupied, starts) = key.maps(bytes);
+        let blocks = Blocks { occupied, starts };
+        let without = |(start, len)| self.lost[&(key - <u64 as Digits>::block(start, len))];
+        if blocks.clone().any(without) {
+            return true;
+        }
+        let live = occupied.count_ones();
+        let admissible = self.sizes.iter().filter(|&&size| live + size <= self.max_live);
+        let free = !occupied & granules(0, self.pool);
+        admissible.into_iter().any(|&size| {
+            (0..(self.pool + 1).saturating_sub(size))
+                .filter(|&start| granules(start, size) & !free == 0)
+                .all(|start| self.lost[&(key + <u64 as Digits>::block(start, size))])
+        })
+    }
+
+    /// Whether the allocator can play for ever from the empty pool.
+    fn is_won(&mut self) -> bool {
+        let bytes = ternary_bytes();
+        loop {
+            let open = self.lost.iter().filter(|&(_, &lost)| !lost).map(|(&key, _)| key);
+            let new: Vec<u64> = open.filter(|&key| self.is_lost(key, &bytes)).collect();
+            if new.contains(&0) {
+                return false;
+            }
+            if new.is_empty() {
+                return true;
+            }
+            self.lost.extend(new.into_iter().map(|key| (key, true)));
         }
     }
 }
