@@ -74,15 +74,30 @@ fn covers(start: u64, size: u64, offset: u64, step: u64) -> bool {
     (offset + step - start % step) % step < size
 }
 
-/// Robson's attack: blocks of 1, 2, 4, ... up to `largest` granules (rounded
-/// down to a power of two), at most `live` granules at once. Before each doubling
-/// it keeps only the blocks that cover an address congruent to an offset, so that
-/// no window of the new size is free on the grid of that offset; of the two
-/// offsets that continue the last one it takes the better.
+/// Robson's attack: blocks of 1, 2, 4, ... up to `largest` = n granules (rounded
+/// down to a power of two), at most `live` = M granules at once. Before each
+/// doubling it keeps only the blocks that cover an address congruent to an
+/// offset, so that no window of the new size on the grid of that offset is free;
+/// of the two offsets that continue the last one it takes the one whose blocks
+/// spoil more. `subject` must be empty. Takes time with `live` and
+/// log(`largest`).
 ///
-/// In an unbounded pool it reaches at least
-/// [`robson_granules`](super::bounds::robson_granules) against *every* placement;
-/// `subject` must be empty. Takes time with `live` and log(`largest`).
+/// In an unbounded pool it reaches
+/// [`robson_granules`](super::bounds::robson_granules) against *every* placement,
+/// less what rounding loses, under 3n/2:
+///
+/// After the step of size 2^i let there be k_i blocks and M_i granules live. A
+/// block before that step covers one of the two offsets at least, so that the
+/// better one keeps blocks with sum (2^i - size) >= (2^i k_{i-1} - M_{i-1}) / 2.
+/// What they leave of M is spent on new blocks, and so
+///
+/// ```text
+///   2^i k_i >= 2^{i-1} k_{i-1} + M_i - M_{i-1}/2,   M - 2^i < M_i <= M
+///   n k_r   >= M_r + (M_0 + ... + M_{r-1}) / 2      about M(1 + r/2)
+/// ```
+///
+/// and each of the k_r blocks covers an address of its own that is congruent
+/// to the offset modulo n, the highest of them at least n(k_r - 1).
 ///
 /// Source: Robson, JACM 18 (1971) and 21 (1974).
 pub fn attack(subject: &mut dyn Subject, live: u64, largest: u64) -> Attack {
@@ -96,7 +111,7 @@ pub fn attack(subject: &mut dyn Subject, live: u64, largest: u64) -> Attack {
                 let kept = player.blocks.iter().filter(|&(&start, &size)| covers(start, size, offset, step));
                 kept.map(|(_, &size)| step - size).sum()
             };
-            if spoiled(offset + step / 2) > spoiled(offset) {
+            if spoiled(offset + step / 2) >= spoiled(offset) {
                 offset += step / 2;
             }
             player.free_unless(|start, size| covers(start, size, offset, step));

