@@ -7,6 +7,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+pub mod analysis;
 pub mod capi;
 pub mod heap;
 #[cfg(not(feature = "std"))]

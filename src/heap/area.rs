@@ -10,7 +10,7 @@ pub(super) const MIN_SHIFT: u32 = ALIGNMENT.trailing_zeros();
 
 /// No heap has more granules than this, so that an index fits in 31 bits. An
 /// area for which 16-byte granules would be more (32 GiB) gets larger ones.
-pub(super) const MAX_GRANULES: usize = (1 << 31) - 64;
+pub(crate) const MAX_GRANULES: usize = (1 << 31) - 64;
 
 /// A piece of memory that is the heap's alone: it may be read and written for
 /// as long as the heap is used, and nobody else does.

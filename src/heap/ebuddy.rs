@@ -35,7 +35,7 @@ impl Ebuddy {
     /// A heap in `area`; `None` where the area cannot hold both parts. Writes
     /// the tables, 1/50 of the area, and nothing else.
     pub fn new(area: Area) -> Option<Self> {
-        let emergency = (area.bytes() / EMERGENCY_SHARE).max(Ffit::minimum_area());
+        let emergency = Self::emergency_bytes(area.bytes());
         let (main, emergency) = area.split_off(emergency)?;
         Some(Ebuddy { main: Buddy::new(main)?, emergency: Ffit::new(emergency)?, counters: Counters::default() })
     }
@@ -76,6 +76,12 @@ impl Ebuddy {
     pub unsafe fn from_raw(base: *mut u8, bytes: usize) -> Option<Self> {
         // SAFETY: the caller's promise.
         Self::new(unsafe { Area::from_raw(base, bytes) }?)
+    }
+
+    /// What of an area of `bytes` bytes goes to the emergency heap, alignment
+    /// included.
+    pub(crate) fn emergency_bytes(bytes: usize) -> usize {
+        (bytes / EMERGENCY_SHARE).max(Ffit::minimum_area())
     }
 
     /// The fewest bytes that hold a heap, at any alignment of the area.

@@ -22,6 +22,7 @@ mod shared;
 mod testing;
 
 pub use area::Area;
+pub(crate) use area::MAX_GRANULES;
 pub use buddy::Buddy;
 pub use ebuddy::Ebuddy;
 pub use ffit::Ffit;

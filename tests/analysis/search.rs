@@ -1,0 +1,296 @@
+use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
+
+use memman::analysis::bounds::{any_buddy_granules, robson_granules};
+use memman::analysis::policy::*;
+use memman::analysis::search::*;
+
+use crate::{Random, least, random_question};
+
+fn go_on(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn kind(policy: Policy) -> Kind {
+    match policy {
+        Policy::FirstFit => Kind::Ffit,
+        Policy::LeftmostBuddy => Kind::Buddy,
+        _ => panic!("no manager has this policy"),
+    }
+}
+
+/// The least pool, after its breaking sequence was replayed: refused at the
+/// last request in one granule less, served in the pool itself.
+fn least_and_replayed(question: &Question) -> Least {
+    let found = least(question).unwrap();
+    let Placement::By(policy) = question.placement else { panic!("a policy") };
+    let last = Some(found.breaking.len() - 1);
+    let mut below = Model::new(policy, u64::from(found.pool - 1));
+    assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
+    if policy.is_unbounded() {
+        let mut below = Owned::with_capacity(kind(policy), u64::from(found.pool - 1)).unwrap();
+        assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
+        let mut enough = Owned::with_capacity(kind(policy), u64::from(found.pool)).unwrap();
+        assert_eq!(replay(&found.breaking, &mut enough), None, "{question:?}");
+    }
+    found
+}
+
+fn assert_least(question: &Question, pool: u32) {
+    assert_eq!(least_and_replayed(question).pool, pool, "{question:?}");
+}
+
+#[test]
+fn the_least_pools_for_all_sizes_are_found() {
+    use Policy::*;
+    for (policy, max_live, largest, pool) in [
+        (FirstFit, 6, 2, 9),
+        (BestFit, 6, 2, 9),
+        (NextFit, 6, 2, 10),
+        (GoodFit, 6, 2, 9),
+        (HalfFit, 6, 2, 9),
+        (FirstFit, 8, 2, 12),
+        (FirstFit, 6, 4, 10),
+        (BestFit, 6, 4, 12),
+        (GoodFit, 6, 4, 12),
+        (HalfFit, 6, 4, 15),
+        (FirstFit, 8, 4, 16),
+    ] {
+        assert_least(&Question::all_sizes(policy, max_live, largest), pool);
+    }
+}
+
+#[test]
+#[ignore = "minutes, in release; up to 2 GiB"]
+fn the_larger_least_pools_for_all_sizes_are_found() {
+    use Policy::*;
+    for (policy, max_live, largest, pool) in [
+        (BestFit, 8, 2, 13),
+        (NextFit, 8, 2, 14),
+        (GoodFit, 8, 2, 13),
+        (HalfFit, 8, 2, 13),
+        (NextFit, 6, 4, 12),
+        (BestFit, 8, 4, 19),
+        (NextFit, 8, 4, 20),
+        (GoodFit, 8, 4, 18),
+        (HalfFit, 8, 4, 23),
+        (FirstFit, 10, 4, 20),
+        (BestFit, 10, 4, 23),
+        (FirstFit, 12, 4, 26),
+        (FirstFit, 12, 8, 28),
+        (FirstFit, 14, 4, 30),
+    ] {
+        assert_least(&Question::all_sizes(policy, max_live, largest), pool);
+    }
+}
+
+#[test]
+fn the_least_pools_for_powers_of_two_are_found() {
+    use Policy::*;
+    for (policy, max_live, largest, pool) in
+        [(LeftmostBuddy, 8, 2, 12), (LeftmostBuddy, 8, 4, 16), (FirstFit, 8, 2, 12), (FirstFit, 8, 4, 16)]
+    {
+        assert_least(&Question::powers_of_two(policy, max_live, largest), pool);
+    }
+}
+
+#[test]
+#[ignore = "minutes, in release"]
+fn the_larger_least_pools_for_powers_of_two_are_found() {
+    use Policy::*;
+    for (policy, max_live, largest, pool) in [
+        (LifoBuddy, 8, 2, 12),
+        (LifoBuddy, 8, 4, 16),
+        (BestFit, 8, 4, 17),
+        (LeftmostBuddy, 12, 4, 24),
+        (FirstFit, 12, 4, 24),
+        (LeftmostBuddy, 12, 8, 32),
+        (FirstFit, 12, 8, 27),
+        (LeftmostBuddy, 16, 4, 32),
+        (LeftmostBuddy, 16, 8, 40),
+    ] {
+        assert_least(&Question::powers_of_two(policy, max_live, largest), pool);
+    }
+}
+
+#[test]
+fn no_allocator_does_with_less_than_robsons_bound_and_some_does_with_it() {
+    for (max_live, largest) in [(2u32, 2u32), (4, 2), (6, 2), (8, 2), (10, 2), (4, 4), (8, 4)] {
+        let sizes: Vec<u32> = (0..=largest.ilog2()).map(|order| 1 << order).collect();
+        let exact = any_allocator_least_pool(max_live, &sizes, 14);
+        assert_eq!(exact.map(u64::from), Some(robson_granules(u64::from(max_live), u64::from(largest))));
+    }
+}
+
+#[test]
+fn t3_is_never_exceeded_however_ties_are_broken() {
+    for (max_live, order) in [(4, 1), (6, 1), (8, 1), (4, 2), (6, 2), (8, 2)] {
+        let question = Question {
+            placement: Placement::AnyBuddy,
+            ..Question::powers_of_two(Policy::LifoBuddy, max_live, 1 << order)
+        };
+        let bound = any_buddy_granules(u64::from(max_live), order).unwrap();
+        let verdict = Search::new(&question, bound as u32).unwrap().run(Limits::default(), &mut go_on);
+        assert!(matches!(verdict, Verdict::Holds { .. }), "{max_live}, 2^{order} in {bound}");
+        println!("{max_live}, 2^{order}: T3 {bound}, exact {}", least(&question).unwrap().pool);
+    }
+}
+
+/// As stupid a search as can be, by the managers themselves: a state is the list
+/// of blocks, and a heap is brought there by making every request again.
+/// Returns the states, the highest end, and the requests to it.
+fn search_by_manager(kind: Kind, max_live: u64, sizes: &[u64], capacity: u64) -> (u64, u64, usize) {
+    type State = Vec<(u64, u64)>;
+    let mut paths: HashMap<State, Vec<(bool, u64)>> = HashMap::from([(vec![], vec![])]);
+    let mut to_do = VecDeque::from([State::new()]);
+    let (mut reach, mut shortest) = (0, 0);
+    while let Some(state) = to_do.pop_front() {
+        let path = paths[&state].clone();
+        let heap = || {
+            let mut heap = Owned::with_capacity(kind, capacity).unwrap();
+            for &(get, what) in &path {
+                assert!(if get { heap.get(what).is_some() } else { heap.free(what) });
+            }
+            heap
+        };
+        let mut reached = Vec::new();
+        for &(start, len) in &state {
+            assert!(heap().free(start));
+            reached.push((
+                state.iter().copied().filter(|&block| block != (start, len)).collect::<State>(),
+                (false, start),
+            ));
+        }
+        let live: u64 = state.iter().map(|block| block.1).sum();
+        for &size in sizes.iter().filter(|&&size| live + size <= max_live) {
+            let start = heap().get(size).expect("room without end");
+            if start + size > reach {
+                (reach, shortest) = (start + size, path.len() + 1);
+            }
+            let mut after = state.clone();
+            after.push((start, size));
+            after.sort_unstable();
+            reached.push((after, (true, size)));
+        }
+        for (after, request) in reached {
+            if !paths.contains_key(&after) {
+                let mut longer = path.clone();
+                longer.push(request);
+                paths.insert(after.clone(), longer);
+                to_do.push_back(after);
+            }
+        }
+    }
+    (paths.len() as u64, reach, shortest)
+}
+
+#[test]
+fn every_move_of_the_search_is_the_managers_own() {
+    for (policy, max_live, sizes) in [
+        (Policy::FirstFit, 6, vec![1, 2]),
+        (Policy::FirstFit, 6, vec![1, 2, 3, 4]),
+        (Policy::FirstFit, 8, vec![2, 3, 5]),
+        (Policy::LeftmostBuddy, 6, vec![1, 2, 4]),
+        (Policy::LeftmostBuddy, 8, vec![1, 4]),
+        (Policy::LeftmostBuddy, 8, vec![2, 4, 8]),
+    ] {
+        let wide: Vec<u64> = sizes.iter().map(|&size: &u32| u64::from(size)).collect();
+        let (states, reach, shortest) = search_by_manager(kind(policy), max_live, &wide, 64);
+        let question = Question {
+            placement: Placement::By(policy),
+            max_live: max_live as u32,
+            granule: 1,
+            sizes: sizes.into_iter().map(|size| Size { size, count: u32::MAX }).collect(),
+        };
+        let found = least_and_replayed(&question);
+        assert_eq!(
+            (found.states, u64::from(found.pool), found.breaking.len()),
+            (states, reach, shortest),
+            "{question:?}"
+        );
+    }
+}
+
+#[test]
+fn what_breaks_a_pool_below_the_least_replays_on_the_managers() {
+    let mut random = Random(99);
+    for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
+        for counts in [false, true] {
+            for _ in 0..100 {
+                let question = random_question(&mut random, Placement::By(policy), false, counts);
+                if crate::small_least(&question).is_ok_and(|found| found.pool > 1) {
+                    least_and_replayed(&question);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pool_larger_than_the_least_is_sufficient_and_a_smaller_one_is_not() {
+    for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
+        let question = Question::powers_of_two(policy, 6, 4);
+        let pool = least(&question).unwrap().pool;
+        for tried in [pool - 1, pool, pool + 1, 41, 64] {
+            let mut search = Search::new(&question, tried).unwrap();
+            match search.run(Limits::default(), &mut go_on) {
+                Verdict::Holds { reach } => assert!(reach == pool && tried >= pool),
+                Verdict::Breaks(_) => assert!(tried < pool),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_that_ran_out_of_memory_or_was_stopped_goes_on_where_it_was() {
+    let question = Question::all_sizes(Policy::FirstFit, 10, 4);
+    let mut whole = Search::new(&question, 40).unwrap();
+    assert_eq!(whole.run(Limits { threads: 1, ..Limits::default() }, &mut go_on), Verdict::Holds { reach: 20 });
+
+    let mut search = Search::new(&question, 40).unwrap();
+    let mut memory = 100_000;
+    let mut most = 0;
+    let mut runs = 0;
+    let reach = loop {
+        let verdict = search.run(Limits { memory, threads: 2 }, &mut |progress| {
+            most = most.max(progress.bytes);
+            ControlFlow::Break(())
+        });
+        match verdict {
+            Verdict::Holds { reach } => break reach,
+            Verdict::OutOfMemory => memory += memory / 2,
+            Verdict::Stopped => {}
+            Verdict::Breaks(trace) => panic!("{trace:?}"),
+        }
+        runs += 1;
+    };
+    assert_eq!((reach, search.states()), (20, whole.states()));
+    assert!(runs > 3);
+    assert!(most < memory + (4 << 20));
+}
+
+#[test]
+fn questions_that_are_none_are_refused_with_a_reason() {
+    let question = Question::all_sizes(Policy::FirstFit, 4, 2);
+    let pool = |question: &Question, pool| Search::new(question, pool).err();
+    assert_eq!(pool(&question, 65), Some(Unsuitable::Pool { most: 64 }));
+    assert_eq!(pool(&question, 0), Some(Unsuitable::Pool { most: 64 }));
+    assert_eq!(pool(&Question::all_sizes(Policy::NextFit, 4, 2), 33), Some(Unsuitable::Pool { most: 32 }));
+    assert_eq!(pool(&Question { sizes: vec![], ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    assert_eq!(pool(&Question { granule: 0, ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    let zero = vec![Size { size: 0, count: 1 }];
+    assert_eq!(pool(&Question { sizes: zero, ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    let alike = vec![Size { size: 3, count: 1 }, Size { size: 4, count: 2 }];
+    let buddy = Question::all_sizes(Policy::LeftmostBuddy, 8, 4);
+    assert_eq!(pool(&Question { sizes: alike, ..buddy }, 9), Some(Unsuitable::Counts));
+}
+
+#[test]
+fn a_least_pool_that_no_search_can_hold_is_told() {
+    let question = Question::all_sizes(Policy::LifoBuddy, 33, 1);
+    assert_eq!(least(&question), Err(NoAnswer::Unsuitable(Unsuitable::Pool { most: 32 })));
+    let question = Question::all_sizes(Policy::FirstFit, 12, 4);
+    let limits = Limits { memory: 100_000, threads: 1 };
+    assert!(matches!(least_pool(&question, limits, &mut go_on), Err(NoAnswer::OutOfMemory { at_least: 9.. })));
+}
