@@ -286,6 +286,95 @@ static void init_does_not_touch_the_blocks(void)
     CHECK(munmap(area, BYTES) == 0);
 }
 
+/* the bounds */
+
+/* Live blocks under a limit in bytes. A get within it must be granted. */
+enum { MOST_BOUNDED = 4096 };
+
+typedef struct {
+    void *at[MOST_BOUNDED];
+    size_t size[MOST_BOUNDED];
+    size_t count, live, most_live;
+} bounded_t;
+
+static bounded_t bounded;
+
+static int bounded_get(size_t size)
+{
+    if (bounded.live + size > bounded.most_live || bounded.count == MOST_BOUNDED)
+        return 0;
+    void *at = heap_get_block(&heap, size);
+    CHECK(at != NULL);
+    bounded.at[bounded.count] = at;
+    bounded.size[bounded.count++] = size;
+    bounded.live += size;
+    return 1;
+}
+
+static void bounded_free(size_t i)
+{
+    CHECK(heap_free_block(&heap, bounded.at[i]) == HEAP_OK);
+    bounded.live -= bounded.size[i];
+    bounded.count--;
+    bounded.at[i] = bounded.at[bounded.count];
+    bounded.size[i] = bounded.size[bounded.count];
+}
+
+/* Attacks a fresh heap: all that may live in blocks of one size, then in every
+ * second, fourth ... place a block stays as a stumbling block for the next,
+ * larger size, as in Robson's proof of the lower bound; then random work. */
+static void attack(size_t most_live, size_t largest, size_t smallest)
+{
+    memset(&bounded, 0, sizeof bounded);
+    bounded.most_live = most_live;
+    for (size_t size = smallest; size <= largest; size *= 2) {
+        while (bounded_get(size))
+            ;
+        for (size_t i = bounded.count; i-- > 0;)
+            if ((uintptr_t)bounded.at[i] / 16 % (2 * size / 16 + 1) != 0 && test_random(8) != 0)
+                bounded_free(i);
+    }
+    for (int step = 0; step < 30000; step++)
+        if (!bounded_get(smallest + test_random(test_random(8) == 0 ? largest - smallest + 1 : 1)))
+            for (size_t i = bounded.count / 2; i > 0; i--)
+                bounded_free(test_random(bounded.count));
+    while (bounded_get(largest))
+        ;
+    CHECK(counted().failed == 0);
+}
+
+static void a_heap_of_the_required_size_never_refuses(void)
+{
+    static unsigned char room[1 << 20];
+    static const size_t profile[][3] = {
+        {8192, 256, 16}, {16384, 1024, 32}, {65536, 1024, 64}, {30000, 3000, 30}, {4096, 4096, 4096},
+    };
+    for (size_t i = 0; i < sizeof profile / sizeof *profile; i++) {
+        const size_t *p = profile[i];
+        size_t bytes = heap_required_size(p[0], p[1], p[2]);
+        CHECK(bytes > p[0] && bytes < sizeof room - 16);
+        CHECK(heap_init(&heap, room + i, bytes) == HEAP_OK);
+        attack(p[0], p[1], p[2]);
+        CHECK(heap_sound(&heap));
+    }
+}
+
+static void a_profile_with_counts_needs_less_and_what_cannot_be_is_zero(void)
+{
+    const heap_sizes_t counts[2] = {{24, 24, 40}, {4096, 4096, 3}}, wrong = {100, 10, 1};
+    size_t bytes = heap_required_for(counts, 2, SIZE_MAX);
+    CHECK(bytes > 40 * 24 + 3 * 4096);
+    CHECK(bytes < heap_required_size(40 * 24 + 3 * 4096, 4096, 24));
+    CHECK(heap_required_for(&wrong, 1, SIZE_MAX) == 0);
+    CHECK(heap_required_size(1000, 10, 100) == 0);
+    CHECK(heap_required_size(SIZE_MAX, SIZE_MAX, 1) == 0);
+#if !HEAP_HAS_EMERGENCY
+    size_t live = HEAP_CALL(guaranteed_live)(65536, 1024, 16);
+    CHECK(live >= 1024 && heap_required_size(live, 1024, 16) <= 65536);
+    CHECK(heap_required_size(live + 1, 1024, 16) > 65536);
+#endif
+}
+
 /* the checker */
 
 static int end_of_block(void *context, const heap_block_t *block)
@@ -483,6 +572,8 @@ int main(int argc, char **argv)
     PROMISE(a_size_above_two_to_the_32_is_granted_and_not_cut);
 #endif
     PROMISE(init_does_not_touch_the_blocks);
+    PROMISE(a_heap_of_the_required_size_never_refuses);
+    PROMISE(a_profile_with_counts_needs_less_and_what_cannot_be_is_zero);
     PROMISE(damaged_bookkeeping_is_noticed);
     PROMISE(threads_may_share_a_descriptor);
     PROMISE(a_lock_of_the_callers_is_used_for_every_call);

@@ -68,6 +68,16 @@ static inline int heap_init(heap_t *heap, void *area, size_t bytes)
     return HEAP_CALL(init)(heap);
 }
 
+#if HEAP_IS_BUDDY
+typedef buddy_sizes_t heap_sizes_t;
+#define heap_required_size(...) buddy_required_size(HEAP_HAS_EMERGENCY, __VA_ARGS__)
+#define heap_required_for(...) buddy_required_for(HEAP_HAS_EMERGENCY, __VA_ARGS__)
+#else
+typedef ffit_sizes_t heap_sizes_t;
+#define heap_required_size ffit_required_size
+#define heap_required_for ffit_required_for
+#endif
+
 static inline size_t heap_minimum_size(void)
 {
 #if HEAP_IS_BUDDY

@@ -95,6 +95,11 @@ typedef ffit_stats_t buddy_stats_t;
  */
 typedef ffit_block_t buddy_block_t;
 
+/**
+ * One line of a profile for buddy_required_for.
+ */
+typedef ffit_sizes_t buddy_sizes_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -244,6 +249,27 @@ int buddy_check(struct buddy_heap_t *h, const char **what, const void **address)
  * alignment of the area. Time: constant.
  */
 size_t buddy_minimum_size(uint8_t e);
+
+/**
+ * The smallest `hs`, in bytes, with which a heap with this `e` never refuses
+ * a request; all else as in ffit_required_size. Time: microseconds; with an
+ * emergency heap, some milliseconds.
+ */
+size_t buddy_required_size(uint8_t e, size_t max_live, size_t max_block, size_t min_block);
+
+/**
+ * As buddy_required_size, for a profile of `lines` lines; see
+ * ffit_required_for.
+ *
+ * Requires: `profile` is NULL or has `lines` lines.
+ */
+size_t buddy_required_for(uint8_t e, const buddy_sizes_t *profile, size_t lines, size_t max_live);
+
+/**
+ * The inverse of buddy_required_size without an emergency heap; all else as
+ * in ffit_guaranteed_live. Time: microseconds.
+ */
+size_t buddy_guaranteed_live(size_t hs, size_t max_block, size_t min_block);
 
 /**
  * Replaces the lock of the heap. After init it is a futex: calls from several

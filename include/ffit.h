@@ -136,6 +136,25 @@ typedef struct ffit_block_t {
     int emergency;
 } ffit_block_t;
 
+/**
+ * Sizes of blocks, and how many of them are allocated at once: one line of a
+ * profile for ffit_required_for and buddy_required_for.
+ */
+typedef struct ffit_sizes_t {
+    /**
+     * The smallest of these sizes, in bytes; 0 means 1.
+     */
+    size_t min;
+    /**
+     * The largest of these sizes, in bytes.
+     */
+    size_t max;
+    /**
+     * The most blocks of these sizes at once; SIZE_MAX for no limit.
+     */
+    size_t count;
+} ffit_sizes_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -276,6 +295,40 @@ int ffit_check(struct ffit_heap_t *h, const char **what, const void **address);
  * the area. Time: constant.
  */
 size_t ffit_minimum_size(void);
+
+/**
+ * The smallest `hs`, in bytes, with which a heap never refuses a request, at
+ * any alignment of the area, as long as no more than `max_live` requested
+ * bytes are allocated at once, in blocks of `min_block` to `max_block` bytes,
+ * the request that is served included. A theorem, not an estimate; the heap's
+ * own tables are part of the figure.
+ *
+ * It holds for get and free in every order, from every thread. A block that
+ * extend moves counts twice while it moves; extend in place, and shrinking,
+ * are not covered. A request at a multiple of an alignment above 16 counts as
+ * one of `size + alignment - 16` bytes.
+ *
+ * Returns 0 where no bound fits into an area, and where `max_block` is less
+ * than `min_block`. Time: about a millisecond.
+ */
+size_t ffit_required_size(size_t max_live, size_t max_block, size_t min_block);
+
+/**
+ * As ffit_required_size, for a profile of `lines` lines: what is known of the
+ * sizes, and of the most blocks of each at once, makes the figure smaller.
+ * `max_live` may be SIZE_MAX where the counts say how much can be allocated.
+ *
+ * Requires: `profile` is NULL or has `lines` lines.
+ */
+size_t ffit_required_for(const struct ffit_sizes_t *profile, size_t lines, size_t max_live);
+
+/**
+ * The inverse of ffit_required_size: the most requested bytes that may be
+ * allocated at once in a heap on `hs` bytes so that it never refuses a block
+ * of `min_block` to `max_block` bytes. 0 where it cannot promise one block of
+ * `max_block` bytes. Time: up to 64 times that of ffit_required_size.
+ */
+size_t ffit_guaranteed_live(size_t hs, size_t max_block, size_t min_block);
 
 /**
  * Replaces the lock of the heap. After init it is a futex: calls from several

@@ -42,6 +42,7 @@ pub const UNLIMITED: usize = usize::MAX;
 /// (also after rounding up to gross sizes) are merged and their counts added,
 /// which is safe but looser than disjoint ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct SizeRange {
     /// The smallest size, in bytes; 0 means 1.
     pub min: usize,

@@ -1,6 +1,7 @@
 //! The C functions of the buddy heap, with and without an emergency heap;
 //! cbindgen makes `include/buddy.h` of this file, so every comment on a public
-//! item is written for C. May use: what stands in [`super`], and the managers.
+//! item is written for C. May use: what stands in [`super`], the managers,
+//! and the bounds.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::{align_of, size_of};
@@ -10,7 +11,8 @@ use core::ptr::NonNull;
 use libc::size_t;
 
 use super::State;
-use super::ffit::{ffit_block_t, ffit_stats_t};
+use super::ffit::{ffit_block_t, ffit_sizes_t, ffit_stats_t};
+use crate::analysis::bounds;
 use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Fault, FreeError, Manager, Stats};
 
 /// Success.
@@ -53,6 +55,9 @@ pub type buddy_stats_t = ffit_stats_t;
 
 /// One block as buddy_walk shows it.
 pub type buddy_block_t = ffit_block_t;
+
+/// One line of a profile for buddy_required_for.
+pub type buddy_sizes_t = ffit_sizes_t;
 
 /// What the descriptor's `e` chose.
 enum Either {
@@ -324,6 +329,46 @@ pub extern "C" fn buddy_minimum_size(e: u8) -> size_t {
         0 => Buddy::minimum_area(),
         _ => Ebuddy::minimum_area(),
     }
+}
+
+/// The smallest `hs`, in bytes, with which a heap with this `e` never refuses
+/// a request; all else as in ffit_required_size. Time: microseconds; with an
+/// emergency heap, some milliseconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn buddy_required_size(e: u8, max_live: size_t, max_block: size_t, min_block: size_t) -> size_t {
+    match e {
+        0 => bounds::buddy_required_size(max_live, max_block, min_block),
+        _ => bounds::ebuddy_required_size(max_live, max_block, min_block),
+    }
+    .unwrap_or(0)
+}
+
+/// As buddy_required_size, for a profile of `lines` lines; see
+/// ffit_required_for.
+///
+/// # Safety
+/// `profile` is NULL or has `lines` lines.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn buddy_required_for(
+    e: u8,
+    profile: *const buddy_sizes_t,
+    lines: size_t,
+    max_live: size_t,
+) -> size_t {
+    // SAFETY: passed on.
+    let profile = unsafe { super::ffit::profile(profile, lines) };
+    match e {
+        0 => bounds::buddy_profile_size(profile, max_live),
+        _ => bounds::ebuddy_profile_size(profile, max_live),
+    }
+    .unwrap_or(0)
+}
+
+/// The inverse of buddy_required_size without an emergency heap; all else as
+/// in ffit_guaranteed_live. Time: microseconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn buddy_guaranteed_live(hs: size_t, max_block: size_t, min_block: size_t) -> size_t {
+    bounds::buddy_guaranteed_live(hs, max_block, min_block)
 }
 
 /// Replaces the lock of the heap. After init it is a futex: calls from several

@@ -1,13 +1,14 @@
 //! The C functions of the first-fit heap; cbindgen makes `include/ffit.h` of
 //! this file, so every comment on a public item is written for C. May use:
-//! what stands in [`super`], and the managers.
+//! what stands in [`super`], the managers, and the bounds.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::mem::{align_of, size_of};
+use core::mem::{align_of, offset_of, size_of};
 
 use libc::size_t;
 
 use super::State;
+use crate::analysis::bounds::{self, SizeRange};
 use crate::heap::{Ffit, Manager};
 
 /// Success.
@@ -75,6 +76,36 @@ pub struct ffit_block_t {
     pub used: c_int,
     /// 1 where it lies in the emergency heap of a buddy heap, else 0.
     pub emergency: c_int,
+}
+
+/// Sizes of blocks, and how many of them are allocated at once: one line of a
+/// profile for ffit_required_for and buddy_required_for.
+#[repr(C)]
+pub struct ffit_sizes_t {
+    /// The smallest of these sizes, in bytes; 0 means 1.
+    pub min: size_t,
+    /// The largest of these sizes, in bytes.
+    pub max: size_t,
+    /// The most blocks of these sizes at once; SIZE_MAX for no limit.
+    pub count: size_t,
+}
+
+const _: () = assert!(
+    size_of::<ffit_sizes_t>() == size_of::<SizeRange>()
+        && offset_of!(ffit_sizes_t, min) == offset_of!(SizeRange, min)
+        && offset_of!(ffit_sizes_t, max) == offset_of!(SizeRange, max)
+        && offset_of!(ffit_sizes_t, count) == offset_of!(SizeRange, count),
+    "a profile is handed through as it is"
+);
+
+/// # Safety
+/// `profile` is NULL or has `lines` lines that outlive the slice.
+pub(super) unsafe fn profile<'a>(profile: *const ffit_sizes_t, lines: size_t) -> &'a [SizeRange] {
+    if profile.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's promise; the layouts are the same.
+    unsafe { core::slice::from_raw_parts(profile.cast(), lines) }
 }
 
 /// The state behind `h`.
@@ -272,6 +303,45 @@ pub unsafe extern "C" fn ffit_check(
 #[unsafe(no_mangle)]
 pub extern "C" fn ffit_minimum_size() -> size_t {
     Ffit::minimum_area()
+}
+
+/// The smallest `hs`, in bytes, with which a heap never refuses a request, at
+/// any alignment of the area, as long as no more than `max_live` requested
+/// bytes are allocated at once, in blocks of `min_block` to `max_block` bytes,
+/// the request that is served included. A theorem, not an estimate; the heap's
+/// own tables are part of the figure.
+///
+/// It holds for get and free in every order, from every thread. A block that
+/// extend moves counts twice while it moves; extend in place, and shrinking,
+/// are not covered. A request at a multiple of an alignment above 16 counts as
+/// one of `size + alignment - 16` bytes.
+///
+/// Returns 0 where no bound fits into an area, and where `max_block` is less
+/// than `min_block`. Time: about a millisecond.
+#[unsafe(no_mangle)]
+pub extern "C" fn ffit_required_size(max_live: size_t, max_block: size_t, min_block: size_t) -> size_t {
+    bounds::ffit_required_size(max_live, max_block, min_block).unwrap_or(0)
+}
+
+/// As ffit_required_size, for a profile of `lines` lines: what is known of the
+/// sizes, and of the most blocks of each at once, makes the figure smaller.
+/// `max_live` may be SIZE_MAX where the counts say how much can be allocated.
+///
+/// # Safety
+/// `profile` is NULL or has `lines` lines.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ffit_required_for(profile: *const ffit_sizes_t, lines: size_t, max_live: size_t) -> size_t {
+    // SAFETY: passed on.
+    bounds::ffit_profile_size(unsafe { self::profile(profile, lines) }, max_live).unwrap_or(0)
+}
+
+/// The inverse of ffit_required_size: the most requested bytes that may be
+/// allocated at once in a heap on `hs` bytes so that it never refuses a block
+/// of `min_block` to `max_block` bytes. 0 where it cannot promise one block of
+/// `max_block` bytes. Time: up to 64 times that of ffit_required_size.
+#[unsafe(no_mangle)]
+pub extern "C" fn ffit_guaranteed_live(hs: size_t, max_block: size_t, min_block: size_t) -> size_t {
+    bounds::ffit_guaranteed_live(hs, max_block, min_block)
 }
 
 /// Replaces the lock of the heap. After init it is a futex: calls from several

@@ -1,7 +1,8 @@
 //! The C ABI of the heaps: what stands behind `include/ffit.h` and
 //! `include/buddy.h`. A descriptor is the caller's struct; the state of the
 //! heap lies in its reserved words, so that there is no global and no
-//! allocation. May use: the managers, the locks, and the platform.
+//! allocation. May use: the managers, the bounds, the locks, and
+//! the platform.
 //!
 //! ```text
 //!   ffit_heap_t   [ mh | hs | reserved: magic, lock, manager ... ]
