@@ -23,7 +23,7 @@ pub fn sources() -> PathBuf {
 pub fn program(source: &str, directory: &Path, flags: &[&str]) -> Result<PathBuf> {
     let path = sources().join(source);
     let stem = path.file_stem().context("a source has a name")?;
-    let target = directory.join(stem);
+    let target = programs(directory)?.join(stem);
     let plus_plus = path.extension().is_some_and(|extension| extension == "cpp");
     let (compiler, standard) = if plus_plus { ("c++", "-std=gnu++17") } else { ("cc", "-std=gnu11") };
     let mut command = Command::new(compiler);
@@ -47,7 +47,7 @@ pub fn plugin(name: &str, library: &Path, directory: &Path) -> Result<PathBuf> {
         "buddy" => ("probe/pool_buddy.c", Some("-DEMERGENCY=0")),
         _ => ("probe/pool_buddy.c", Some("-DEMERGENCY=1")),
     };
-    let target = directory.join(format!("pool-{name}.so"));
+    let target = programs(directory)?.join(format!("pool-{name}.so"));
     let include = sources().join("../include");
     let mut command = Command::new("cc");
     command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]);
@@ -57,6 +57,13 @@ pub fn plugin(name: &str, library: &Path, directory: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
+/// Where the programs go: no file or directory of another kind has their names.
+fn programs(directory: &Path) -> Result<PathBuf> {
+    let path = directory.join("programs");
+    std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
+}
+
 fn run(mut command: Command, source: &str) -> Result<()> {
     let compiler = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {compiler}"))?;
@@ -64,7 +71,7 @@ fn run(mut command: Command, source: &str) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said
             .lines()
-            .find(|line| line.contains("error:") || line.contains("undefined"))
+            .find(|line| ["error:", "undefined", "cannot"].iter().any(|word| line.contains(word)))
             .or_else(|| said.lines().next());
         bail!("{compiler} fails on {source}: {}", first.unwrap_or("no reason given"));
     }
