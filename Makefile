@@ -34,9 +34,12 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 # handlers of exiting threads may run after a dlclose.
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
+.DEFAULT_GOAL := all
 .PHONY: all run test c-test check-libraries check-prefix check-install install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
+
+include benches/bench.mk
 
 # ---- the libraries -------------------------------------------------------------
 
