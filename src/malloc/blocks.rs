@@ -10,12 +10,11 @@ use super::{huge, process};
 use crate::heap::ALIGNMENT;
 
 /// Gets a block; `None` where there is no memory.
-pub(super) fn get(size: usize, align: usize) -> Option<Fresh> {
+/// `zero` says that it had better be of zeros.
+pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let config = process::config();
-    let huge = || {
-        let block = huge::get(size, align)?;
-        Some(Fresh { block, zero: true })
-    };
+    heaps::tick(config);
+    let huge = || huge::get(config, size, align, zero);
     if config.pool != 0 {
         heaps::get(config, size, align)
     } else if config.cache && (size >= config.huge || align >= config.huge) {
@@ -34,9 +33,10 @@ pub(super) fn get(size: usize, align: usize) -> Option<Fresh> {
 pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        match heaps::free(process::config(), block) {
+        let config = process::config();
+        match heaps::free(config, block) {
             Ok(()) => {}
-            Err(Bad::Foreign) if huge::free(block) => {}
+            Err(Bad::Foreign) if huge::free(block, config.retain) => {}
             Err(bad) => bad_pointer("free", bad, block),
         }
     }

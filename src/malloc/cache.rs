@@ -246,6 +246,7 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
             if !(*cache).is_shared() {
                 flush_all(config, cache);
                 sort(config, cache, SORT);
+                heaps::tick(config);
             }
             let mut next = (*cache).partial[class];
             if !next.is_null() {

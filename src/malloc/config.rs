@@ -23,14 +23,16 @@ pub(super) struct Config {
     /// `heaps:N`: how many heaps the threads are spread over, 1 to 64.
     /// Default one per core, with a pool 1.
     pub heaps: usize,
-    /// `retain:SIZE`: how much memory of free blocks a heap keeps from the OS
-    /// beside an eighth of what is used.
+    /// `retain:SIZE`: how much memory of free blocks a region keeps from the OS
+    /// at most, or as much as is used where that is more. What stays free
+    /// goes back within half a second, as long as malloc is called at all.
     pub retain: usize,
     /// `huge:SIZE`: blocks from this size on are mappings of their own, so that
     /// they grow by moving pages and go back to the OS at once; not with a pool
     /// or `cache:off`. Default 4 MiB, less where addresses are few.
     pub huge: usize,
-    /// `thp:on|off|default`: ask for huge pages, for none, or not at all.
+    /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by
+    /// default, in new huge blocks of 4 MiB and more.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.
     pub stats_at_exit: bool,
@@ -67,7 +69,7 @@ impl Config {
         pool: 0,
         cache: true,
         heaps: 1,
-        retain: 2 << 20,
+        retain: 64 << 20,
         huge: 4 << 20,
         huge_pages: None,
         stats_at_exit: false,

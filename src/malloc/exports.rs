@@ -13,7 +13,7 @@ use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
 use super::message::{Line, fatal};
 use super::region::{Fresh, header_of, zero};
 use super::slab::{Kind, Slab};
-use super::{blocks, cache, heaps, process, report};
+use super::{blocks, cache, heaps, huge, process, report};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE, set_errno};
 
@@ -26,9 +26,10 @@ fn out_of_memory() -> *mut c_void {
     ptr::null_mut()
 }
 
-/// A block that is no cell of the fast path.
+/// A block that is no cell of the fast path; `zero` says that it had better be
+/// of zeros.
 #[cold]
-fn get_slow(size: usize) -> Option<Fresh> {
+fn get_slow(size: usize, zero: bool) -> Option<Fresh> {
     if size > LARGEST {
         return None;
     }
@@ -42,7 +43,7 @@ fn get_slow(size: usize) -> Option<Fresh> {
             return Some(Fresh { block, zero: false });
         }
     }
-    blocks::get(size, ALIGNMENT)
+    blocks::get(size, ALIGNMENT, zero)
 }
 
 /// C's malloc: `size` bytes with undefined contents, aligned to 16. NULL and
@@ -62,7 +63,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_slow(size: usize) -> *mut c_void {
-    get_slow(size).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
+    get_slow(size, false).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
 }
 
 /// C's free; errno stays as it was.
@@ -118,7 +119,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         }
         return block;
     }
-    let Some(fresh) = get_slow(bytes) else { return out_of_memory() };
+    let Some(fresh) = get_slow(bytes, true) else { return out_of_memory() };
     // SAFETY: as above.
     unsafe { zero(fresh, bytes) };
     fresh.block.as_ptr().cast()
@@ -225,7 +226,7 @@ fn get_aligned(align: usize, size: usize) -> *mut c_void {
             }
         }
     }
-    blocks::get(size, align).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
+    blocks::get(size, align, false).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
 }
 
 /// C11's aligned_alloc: any power of two is an alignment, any size will do;
@@ -311,7 +312,7 @@ pub extern "C" fn malloc_trim(keep: usize) -> c_int {
     let config = process::config();
     // SAFETY: this thread's own cache.
     unsafe { cache::trim(config, cache::own()) };
-    c_int::from(config.pool == 0 && heaps::trim(config, keep))
+    c_int::from(config.pool == 0 && (huge::trim() | heaps::trim(config, keep)))
 }
 
 /// glibc's struct mallinfo2.

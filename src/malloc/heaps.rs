@@ -1,17 +1,18 @@
 //! The core heaps: one for each core, each with its lock and its regions. A
 //! block comes from the heap of the core that the thread runs on, goes back to
 //! the heap that it came from, and when a heap has no room the others are
-//! asked before the OS is. May use: `config`, `region`, `sync`, `platform`.
+//! asked before the OS is. May use: `config`, `huge`, `region`, `sync`, `platform`.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use super::config::{Config, MAX_HEAPS};
+use super::huge;
 use super::region::{CHUNK, Fresh, Plan, Region, region_of};
 use crate::heap::{ALIGNMENT, ExtendError, FreeError};
-use crate::platform::PAGE;
+use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
 
 /// The most regions of one heap; each is as large as all before it together.
@@ -60,7 +61,7 @@ impl Heap {
             return None;
         }
         // Where addresses are few, a region takes few of them.
-        let wish = (CHUNK << self.count.saturating_sub(1)).min(crate::platform::address_limit() / 32);
+        let wish = (CHUNK << self.count.saturating_sub(1)).min(platform::address_limit() / 32);
         let need = size.checked_add(if align > PAGE { align } else { 0 })?;
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
@@ -84,7 +85,7 @@ pub(super) fn take_pool(config: &Config) -> bool {
 
 /// The heap of the core that this thread runs on.
 fn home(config: &Config) -> usize {
-    if config.heaps == 1 || !THREADED.load(Ordering::Relaxed) { 0 } else { crate::platform::core() % config.heaps }
+    if config.heaps == 1 || !THREADED.load(Ordering::Relaxed) { 0 } else { platform::core() % config.heaps }
 }
 
 /// Gets a block: from the thread's own heap, from another where that one is
@@ -144,12 +145,45 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
     in_region(block, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
-        let limit = config.retain + region.stats().used as usize / 8;
+        let limit = config.retain.max(region.stats().used as usize);
         if region.dirty() > limit && config.pool == 0 {
             region.purge(limit / 2);
         }
         Ok(())
     })?
+}
+
+/// How long free memory is kept for use again, in milliseconds: at least this,
+/// at most twice as long.
+pub(super) const TICK: u64 = 250;
+/// How many pages a step of decay gives back at most, so that none takes long.
+const DECAY_PAGES: usize = 8192;
+
+/// When the next step of decay is due.
+static DUE: AtomicU64 = AtomicU64::new(0);
+
+/// Does a step of decay where one is due. Called from the slow paths, every
+/// some dozen operations of a thread.
+pub(super) fn tick(config: &Config) {
+    let now = platform::milliseconds();
+    let due = DUE.load(Ordering::Relaxed);
+    if now < due || config.pool != 0 {
+        return;
+    }
+    if DUE.compare_exchange(due, now + TICK, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return;
+    }
+    let mut done = huge::decay(now);
+    for heap in &HEAPS[..config.heaps] {
+        if let Some(mut heap) = heap.try_lock() {
+            for region in heap.regions() {
+                done &= region.decay(DECAY_PAGES);
+            }
+        }
+    }
+    if !done {
+        DUE.store(now, Ordering::Relaxed);
+    }
 }
 
 /// The size of a block.

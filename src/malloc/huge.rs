@@ -1,10 +1,17 @@
 //! Huge blocks: each a mapping of its own. What they are is kept in a hash
-//! table beside them, by address. May use: `sync`, `platform`.
+//! table beside them, by address. May use: `config`, `region`'s
+//! `Fresh`, `sync`, `platform`.
+//!
+//! A mapping that was freed is kept for a while, as its pages cost a fault
+//! each: a request takes as much of it as it needs, and where none is large
+//! enough the largest grows by moving its pages.
 
 use core::ptr::{self, NonNull};
 
 use lock_api::{Mutex, RawMutex};
 
+use super::config::Config;
+use super::region::Fresh;
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
 
@@ -16,6 +23,25 @@ struct Huge {
     bytes: usize,
 }
 
+/// A mapping that nobody uses.
+#[derive(Clone, Copy)]
+struct Spare {
+    base: NonNull<u8>,
+    bytes: usize,
+    /// When it was freed, in milliseconds.
+    since: u64,
+}
+
+/// How many spare mappings are kept at most.
+const SPARES: usize = 32;
+/// What a spare mapping may be larger than a request, and go with it whole.
+const SLACK: usize = 16 * PAGE;
+/// New blocks from this size on are asked to be of huge pages; not for calloc,
+/// as who asks for zeros may leave most of them as they are.
+const HUGE_PAGES: usize = 4 << 20;
+/// How long a spare mapping is kept, in milliseconds.
+const KEPT: u64 = 250;
+
 /// Open addressing with linear probing, at most half full, and no tombstones:
 /// a removal moves what follows.
 struct Table {
@@ -23,13 +49,18 @@ struct Table {
     capacity: usize,
     count: usize,
     live: usize,
+    /// In the order they were freed.
+    spares: [Option<Spare>; SPARES],
+    spare_bytes: usize,
 }
 
 // SAFETY: the slots are the table's alone.
 unsafe impl Send for Table {}
 
-static TABLE: Mutex<FutexLock, Table> =
-    Mutex::from_raw(<FutexLock as RawMutex>::INIT, Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0 });
+static TABLE: Mutex<FutexLock, Table> = Mutex::from_raw(
+    <FutexLock as RawMutex>::INIT,
+    Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0, spares: [None; SPARES], spare_bytes: 0 },
+);
 
 impl Table {
     fn slot(&self, index: usize) -> *mut Huge {
@@ -117,47 +148,145 @@ impl Table {
     }
 }
 
-/// Maps a block of at least `size` zeroed bytes at a multiple of `align`.
-pub(super) fn get(size: usize, align: usize) -> Option<NonNull<u8>> {
+impl Table {
+    /// Takes a spare mapping for `bytes`: the smallest that is large enough,
+    /// or the largest, grown.
+    fn take_spare(&mut self, bytes: usize) -> Option<NonNull<u8>> {
+        let sizes = || self.spares.iter().enumerate().filter_map(|(n, spare)| Some((n, spare.as_ref()?.bytes)));
+        let enough = sizes().filter(|&(_, size)| size >= bytes).min_by_key(|&(_, size)| size);
+        let (index, size) = enough.or_else(|| sizes().max_by_key(|&(_, size)| size))?;
+        let spare = self.spares[index]?;
+        self.spare_bytes -= size;
+        if size > bytes + SLACK {
+            // SAFETY: bytes < size.
+            let base = unsafe { spare.base.byte_add(bytes) };
+            self.spares[index] = Some(Spare { base, bytes: size - bytes, ..spare });
+            self.spare_bytes += size - bytes;
+            return Some(spare.base);
+        }
+        self.spares[index] = None;
+        if size == bytes {
+            return Some(spare.base);
+        }
+        // SAFETY: a mapping of ours that nobody uses.
+        let fitted = unsafe { platform::remap(spare.base.as_ptr(), size, bytes) };
+        if fitted.is_none() {
+            // SAFETY: as above.
+            unsafe { platform::unmap(spare.base.as_ptr(), size) };
+        }
+        fitted
+    }
+
+    /// Keeps a mapping that was freed, in place of the oldest ones where there
+    /// are too many, or they are more than `most` bytes.
+    fn keep(&mut self, base: NonNull<u8>, bytes: usize, most: usize) {
+        while self.spare_bytes + bytes > most || self.spares.iter().all(Option::is_some) {
+            let oldest = self.spares.iter_mut().filter(|spare| spare.is_some());
+            let Some(oldest) = oldest.min_by_key(|spare| spare.map(|spare| spare.since)) else { break };
+            if let Some(spare) = oldest.take() {
+                self.spare_bytes -= spare.bytes;
+                give_back(spare.base.as_ptr(), spare.bytes);
+            }
+        }
+        let since = platform::milliseconds();
+        match self.spares.iter_mut().find(|spare| spare.is_none()) {
+            Some(place) if bytes <= most => {
+                *place = Some(Spare { base, bytes, since });
+                self.spare_bytes += bytes;
+            }
+            _ => give_back(base.as_ptr(), bytes),
+        }
+    }
+
+    /// Gives spare mappings back that were freed before `limit`; whether there
+    /// were any.
+    fn drop_spares(&mut self, limit: u64) -> bool {
+        let mut any = false;
+        for place in &mut self.spares {
+            if let Some(spare) = place.take_if(|spare| spare.since <= limit) {
+                self.spare_bytes -= spare.bytes;
+                give_back(spare.base.as_ptr(), spare.bytes);
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+/// Unmaps what nobody uses. At the kernel's limit of mappings the addresses
+/// must stay; the memory need not.
+fn give_back(base: *mut u8, bytes: usize) {
+    // SAFETY: a mapping of ours that nobody uses.
+    unsafe {
+        if !platform::unmap(base, bytes) {
+            platform::purge(base, bytes);
+        }
+    }
+}
+
+/// Gives a block of at least `size` bytes at a multiple of `align`; of zeros,
+/// where `zero` asks for them.
+pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let bytes = size.checked_next_multiple_of(PAGE)?;
     let mut table = TABLE.lock();
     if !table.reserve() {
         return None;
     }
-    let block = if align <= PAGE {
-        platform::map_memory(bytes)?
-    } else {
-        let block = platform::reserve(bytes, align)?;
-        // SAFETY: just reserved.
-        if !unsafe { platform::commit(block.as_ptr(), bytes) } {
-            // SAFETY: just reserved, and unused.
-            unsafe { platform::unmap(block.as_ptr(), bytes) };
-            return None;
+    let spare = if align <= PAGE && !zero { table.take_spare(bytes) } else { None };
+    let is_new = spare.is_none();
+    let block = match spare {
+        Some(block) => block,
+        None if align <= PAGE => platform::map_memory(bytes).or_else(|| {
+            // What is kept may be what is missing.
+            table.drop_spares(u64::MAX).then(|| platform::map_memory(bytes)).flatten()
+        })?,
+        None => {
+            let block = platform::reserve(bytes, align)?;
+            // SAFETY: just reserved.
+            if !unsafe { platform::commit(block.as_ptr(), bytes) } {
+                give_back(block.as_ptr(), bytes);
+                return None;
+            }
+            block
         }
-        block
     };
+    if is_new && config.huge_pages.unwrap_or(bytes >= HUGE_PAGES && !zero) {
+        // SAFETY: just mapped.
+        unsafe { platform::advise_huge(block.as_ptr(), bytes, true) };
+    }
     table.insert(Huge { block: block.addr().get(), bytes });
-    Some(block)
+    Some(Fresh { block, zero: is_new })
 }
 
-/// Gives a huge block back; false where it is none.
+/// Frees a huge block; false where it is none. Of spare mappings, `retain`
+/// bytes are kept, or half as many as are in use.
 ///
 /// # Safety
 /// Nobody uses the block after this call.
-pub(super) unsafe fn free(block: *mut u8) -> bool {
+pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
     let mut table = TABLE.lock();
     let Some(slot) = table.find(block.addr()) else { return false };
     // SAFETY: find() gives a valid slot.
     let bytes = unsafe { (*slot).bytes };
-    // SAFETY: the caller's promise.
-    if !unsafe { platform::unmap(block, bytes) } {
-        // At the kernel's limit of mappings the addresses must stay; the
-        // memory need not.
-        // SAFETY: the caller's promise.
-        unsafe { platform::purge(block, bytes) };
-    }
     table.remove(slot);
+    if let Some(base) = NonNull::new(block) {
+        let most = retain.max(table.live / 2);
+        table.keep(base, bytes, most);
+    }
     true
+}
+
+/// Gives back what was freed a while before `now`; true, as it is done at once.
+pub(super) fn decay(now: u64) -> bool {
+    if let Some(mut table) = TABLE.try_lock() {
+        table.drop_spares(now.saturating_sub(KEPT));
+    }
+    true
+}
+
+/// Gives all spare mappings back; whether there were any.
+pub(super) fn trim() -> bool {
+    TABLE.lock().drop_spares(u64::MAX)
 }
 
 /// The size of a huge block.

@@ -6,8 +6,8 @@
 //! [`CHUNK`], and its first block holds what is known of it:
 //!
 //! ```text
-//!   region  [ Region | tables | dirty | touched | slab headers |  blocks ... ]
-//!             first block, of the manager's own                 committed in steps
+//!   region  [ Region | tables | dirty, aging, touched | slab headers |  blocks ... ]
+//!             first block, of the manager's own                       committed in steps
 //! ```
 //!
 //! In a table, each chunk of the address space has the place of its slab
@@ -153,6 +153,10 @@ pub(super) struct Region {
     /// Pages of free blocks that may hold memory.
     dirty: Bits,
     dirty_pages: usize,
+    /// Those of them that were so at the last tick already.
+    aging: Bits,
+    /// The page that the present tick has come to.
+    cursor: usize,
     /// Pages that were in a block since the OS gave them: not known zeros.
     touched: Bits,
 }
@@ -210,15 +214,16 @@ pub(super) unsafe fn zero(fresh: Fresh, size: usize) {
 
 impl Region {
     /// Where the parts of the first block begin, and how long it is.
-    fn plan(plan: Plan, bytes: usize) -> [usize; 5] {
+    fn plan(plan: Plan, bytes: usize) -> [usize; 6] {
         let tables = size_of::<Region>().next_multiple_of(64);
         let dirty = tables + Any::tables_bytes(plan.kind, bytes >> plan.shift);
         let words = bytes.div_ceil(PAGE).div_ceil(64) * 8;
-        let touched = dirty + words;
+        let aging = dirty + words;
+        let touched = aging + words;
         let headers = (touched + words).next_multiple_of(64);
         let chunks = if plan.slabs { bytes.div_ceil(CHUNK) } else { 0 };
         let end = headers + chunks * UNITS * size_of::<Slab>();
-        [tables, dirty, touched, headers, end.next_multiple_of(PAGE)]
+        [tables, dirty, aging, touched, headers, end.next_multiple_of(PAGE)]
     }
 
     /// A region in `bytes` addresses at `base`, of which `committed` steps are
@@ -229,7 +234,7 @@ impl Region {
     /// starts at a multiple of `CHUNK`.
     unsafe fn found(plan: Plan, base: NonNull<u8>, bytes: usize, committed: bool) -> Option<NonNull<Region>> {
         let granules = bytes >> plan.shift;
-        let [tables, dirty, touched, headers, end] = Self::plan(plan, bytes);
+        let [tables, dirty, aging, touched, headers, end] = Self::plan(plan, bytes);
         if end >= bytes || base.addr().get() < LOWEST || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
             return None;
         }
@@ -260,6 +265,8 @@ impl Region {
                 step,
                 dirty: Bits(base.byte_add(dirty).cast()),
                 dirty_pages: 0,
+                aging: Bits(base.byte_add(aging).cast()),
+                cursor: 0,
                 touched: Bits(base.byte_add(touched).cast()),
             }));
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -501,52 +508,86 @@ impl Region {
         self.bytes
     }
 
-    /// Gives the memory of free blocks back, from the highest addresses on,
-    /// until no more than `keep` bytes are left: first fit and leftmost
-    /// placement use the lowest again first.
+    /// Gives the memory of free blocks back to the OS, but for about `keep`
+    /// bytes at the lowest addresses, as those are the first to be used again.
     pub fn purge(&mut self, keep: usize) {
-        let words = self.bytes.div_ceil(PAGE).div_ceil(64);
-        let mut end = words * 64;
-        while self.dirty() > keep {
-            // The highest run of dirty pages below `end`.
-            let Some(last) = self.highest_dirty(end) else { break };
-            let mut first = last;
-            while first > 0
-                && self.is_dirty(first - 1)
-                && (last + 1 - first) * PAGE < self.dirty() - keep.min(self.dirty())
-            {
-                first -= 1;
-            }
-            let pages = last + 1 - first;
-            // SAFETY: whole pages of free blocks.
-            let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(first * PAGE), pages * PAGE) };
-            self.dirty.over(first, last + 1, |word, mask| *word &= !mask);
-            self.dirty_pages -= pages;
-            if purged {
-                self.touched.over(first, last + 1, |word, mask| *word &= !mask);
-            }
-            end = first;
+        let mut kept = 0;
+        let mut page = 0;
+        while let Some((first, end)) = self.next_run(page, false) {
+            let spare = (keep / PAGE).saturating_sub(kept).min(end - first);
+            kept += spare;
+            self.purge_run(first + spare, end);
+            page = end;
         }
     }
 
-    fn is_dirty(&self, page: usize) -> bool {
-        let mut dirty = false;
-        self.dirty.over(page, page + 1, |word, mask| dirty = *word & mask != 0);
-        dirty
+    /// One step of decay: gives back pages that have been free since the tick
+    /// before, at most `budget` of them. True where the tick is done; the pages
+    /// that are free now are then a tick old.
+    pub fn decay(&mut self, budget: usize) -> bool {
+        let mut left = budget;
+        while let Some((first, end)) = self.next_run(self.cursor, true) {
+            if left == 0 {
+                return false;
+            }
+            let end = end.min(first + left);
+            self.purge_run(first, end);
+            left -= end - first;
+            self.cursor = end;
+        }
+        self.cursor = 0;
+        for word in 0..self.words() {
+            // SAFETY: words of this region's pages.
+            unsafe { *self.aging.0.as_ptr().add(word) = *self.dirty.0.as_ptr().add(word) };
+        }
+        true
     }
 
-    fn highest_dirty(&self, end: usize) -> Option<usize> {
-        let mut word = end.div_ceil(64);
-        let mut mask = if end % 64 == 0 { !0 } else { !(!0 << (end % 64)) };
-        while word > 0 {
-            word -= 1;
+    fn words(&self) -> usize {
+        self.bytes.div_ceil(PAGE).div_ceil(64)
+    }
+
+    /// The next run of dirty pages from `page` on, or of those that are aging
+    /// too.
+    fn next_run(&self, page: usize, aging: bool) -> Option<(usize, usize)> {
+        let word = |index: usize| {
             // SAFETY: a word of this region's pages.
-            let bits = unsafe { *self.dirty.0.as_ptr().add(word) } & mask;
-            if bits != 0 {
-                return Some(word * 64 + 63 - bits.leading_zeros() as usize);
+            unsafe {
+                let dirty = *self.dirty.0.as_ptr().add(index);
+                if aging { dirty & *self.aging.0.as_ptr().add(index) } else { dirty }
             }
-            mask = !0;
+        };
+        let mut index = page / 64;
+        let mut bits = if index < self.words() { word(index) & !0 << (page % 64) } else { 0 };
+        while bits == 0 {
+            index += 1;
+            if index >= self.words() {
+                return None;
+            }
+            bits = word(index);
         }
-        None
+        let first = index * 64 + bits.trailing_zeros() as usize;
+        let mut gaps = !bits & !0 << (first % 64);
+        while gaps == 0 {
+            index += 1;
+            if index == self.words() {
+                return Some((first, index * 64));
+            }
+            gaps = !word(index);
+        }
+        Some((first, index * 64 + gaps.trailing_zeros() as usize))
+    }
+
+    fn purge_run(&mut self, first: usize, end: usize) {
+        if first >= end {
+            return;
+        }
+        // SAFETY: whole pages of free blocks.
+        let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(first * PAGE), (end - first) * PAGE) };
+        self.dirty.over(first, end, |word, mask| *word &= !mask);
+        self.dirty_pages -= end - first;
+        if purged {
+            self.touched.over(first, end, |word, mask| *word &= !mask);
+        }
     }
 }
