@@ -114,27 +114,49 @@ impl Octet {
     }
 }
 
-/// Sixteen sizes: the children of a node of first fit's tree.
+/// Sixteen sizes below 2^31: the children of a node of first fit's tree.
 pub(super) type Sixteen = [u32; 16];
 
-/// The lowest of the sixteen that is at least `bound`.
-#[inline]
+/// The lowest of the sixteen that is at least `bound`, itself above 0.
+#[inline(always)]
 pub(super) fn first_at_least(node: &Sixteen, bound: u32) -> Option<usize> {
-    let mut hits = 0u32;
-    for (i, &size) in node.iter().enumerate() {
-        hits |= u32::from(size as i32 >= bound as i32) << i;
-    }
+    let hits = at_least(node, bound);
     (hits != 0).then(|| hits.trailing_zeros() as usize)
+}
+
+/// A bit for each of the sixteen that is at least `bound`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn at_least(node: &Sixteen, bound: u32) -> u32 {
+    use core::arch::x86_64::*;
+    let sizes: *const __m128i = node.as_ptr().cast();
+    // SAFETY: SSE2 is part of the architecture; four times four words.
+    unsafe {
+        let bound = _mm_set1_epi32(bound as i32 - 1);
+        let four = |i| _mm_cmpgt_epi32(_mm_loadu_si128(sizes.add(i)), bound);
+        let low = _mm_packs_epi32(four(0), four(1));
+        let high = _mm_packs_epi32(four(2), four(3));
+        _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+    }
+}
+
+/// A bit for each of the sixteen that is at least `bound`.
+#[cfg(not(target_arch = "x86_64"))]
+fn at_least(node: &Sixteen, bound: u32) -> u32 {
+    node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size >= bound) << i)
 }
 
 /// The largest of the sixteen.
 #[inline]
 pub(super) fn largest(node: &Sixteen) -> u32 {
-    let mut largest = 0i32;
-    for &size in node {
-        largest = largest.max(size as i32);
+    // Four at a time, as the compiler makes vectors of it.
+    let mut four = [0i32; 4];
+    for sizes in node.chunks_exact(4) {
+        for (most, &size) in four.iter_mut().zip(sizes) {
+            *most = (*most).max(size as i32);
+        }
     }
-    largest as u32
+    four.into_iter().fold(0, i32::max) as u32
 }
 
 #[cfg(test)]
@@ -202,7 +224,7 @@ mod tests {
     fn sixteen_sizes_are_searched_in_order() {
         for (i, bits) in samples().enumerate() {
             let node: Sixteen = core::array::from_fn(|k| (bits.rotate_left(5 * k as u32) >> 34) as u32);
-            let bound = node[i % 16] + (i as u32 & 1);
+            let bound = (node[i % 16] + (i as u32 & 1)).max(1);
             assert_eq!(first_at_least(&node, bound), node.iter().position(|&s| s >= bound));
             assert_eq!(largest(&node), *node.iter().max().unwrap());
         }

@@ -34,16 +34,14 @@ pub(super) const fn none(level: usize) -> u8 {
 
 /// The deficit of the stretch whose children are `node`.
 fn deficit(node: Octet) -> u8 {
-    if node.0 == 0 {
-        0
-    } else if node.first_zero_group(0).is_none() {
+    if node.first_zero_group(0).is_none() {
         node.least().wrapping_add(FAN_LOG as u8)
     } else if node.first_zero_group(1).is_none() {
         3
     } else if node.first_zero_group(2).is_none() {
         2
     } else {
-        1
+        u8::from(node.0 != 0)
     }
 }
 
@@ -196,16 +194,34 @@ impl WindowTree {
         for level in level..self.levels() {
             let node = self.node(level, index / 8);
             // SAFETY: node() gives a valid word; the tree is borrowed mutably.
-            let new = unsafe {
-                let new = Octet(*node).with(index % 8, value);
-                if new.0 == *node && !all {
+            let (old, new) = unsafe {
+                let old = Octet(*node);
+                let new = old.with(index % 8, value);
+                if new.0 == old.0 && !all {
                     return;
                 }
                 *node = new.0;
-                new
+                (old.get(index % 8), new)
             };
-            value = deficit(new);
             index /= 8;
+            let above = self.byte(level + 1, index);
+            // As long as no child is wholly free, the byte above is the least
+            // of the children's and 3.
+            let least = above.wrapping_sub(FAN_LOG as u8);
+            value = if !all && above > FAN_LOG as u8 && value != 0 {
+                if value <= least {
+                    value + FAN_LOG as u8
+                } else if old > least {
+                    return;
+                } else {
+                    new.least().wrapping_add(FAN_LOG as u8)
+                }
+            } else {
+                deficit(new)
+            };
+            if value == above && !all {
+                return;
+            }
         }
         self.root = value;
     }
