@@ -36,6 +36,11 @@ const BATCHES: usize = 4;
 /// takes longer than some dozen microseconds.
 const SORT: usize = 4096;
 
+/// Every so many refills a thread looks at the clock.
+const TICK_REFILLS: u32 = 8;
+/// A class that has taken more slabs than this is growing.
+const GROWING: u8 = 4;
+
 /// Cells on their way to another cache.
 struct Batch {
     owner: *mut Cache,
@@ -54,6 +59,9 @@ pub(super) struct Cache {
     partial: [*mut Slab; CLASSES],
     /// All slabs without.
     full: *mut Slab,
+    /// For each class how many slabs it has taken from the heaps.
+    taken: [u8; CLASSES],
+    refills: u32,
     /// Cells from the inbox that are yet to be sorted into their slabs.
     pending: *mut Cell,
     batches: [Batch; BATCHES],
@@ -181,6 +189,8 @@ impl Cache {
         current: [NO_SLAB.0.get(); CLASSES],
         partial: [ptr::null_mut(); CLASSES],
         full: ptr::null_mut(),
+        taken: [0; CLASSES],
+        refills: 0,
         pending: ptr::null_mut(),
         batches: [Self::EMPTY_BATCH; BATCHES],
         next: ptr::null_mut(),
@@ -235,7 +245,10 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
     // SAFETY: cache and slabs are the caller's.
     unsafe {
         if !(*cache).is_shared() {
-            heaps::tick(config);
+            (*cache).refills = (*cache).refills.wrapping_add(1);
+            if (*cache).refills % TICK_REFILLS == 0 {
+                heaps::tick(config);
+            }
             flush_all(config, cache);
             sort(config, cache, SORT);
         }
@@ -303,6 +316,13 @@ unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Sla
     // SAFETY: a new span, aligned to its size, and with it its headers.
     unsafe {
         let slab = header_of(fresh.block.as_ptr());
+        // A class that grows will use the whole slab: one system call instead of
+        // a fault for each page.
+        let taken = &mut (*cache).taken[class];
+        *taken = taken.saturating_add(1);
+        if fresh.zero && *taken > GROWING {
+            platform::populate(fresh.block.as_ptr(), span);
+        }
         let owner = if (*cache).is_shared() { NOBODY } else { platform::thread() };
         Slab::found(slab, fresh.block.as_ptr(), class, owner, cache);
         slab
