@@ -35,7 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all run test c-test check-libraries check-prefix check-install install uninstall clean help FORCE
+.PHONY: all run test c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -124,6 +124,16 @@ $(eval $(call program,apicheck-ffit,apicheck,FFIT))
 $(eval $(call program,apicheck-buddy,apicheck,BUDDY))
 $(eval $(call program,apicheck-ebuddy,apicheck,EBUDDY))
 
+# Built for the static library only: it is the code of all, without a loader.
+define steps
+$$(BUILD)/steps/steps-$(1): c-tests/steps.c c-tests/heap.h c-tests/test.h $$(LIBRARIES) $$(HEADERS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(C_TEST_FLAGS) -DHEAP_$(2) $$< -o $$@ $$(LIBS_static)
+endef
+$(eval $(call steps,ffit,FFIT))
+$(eval $(call steps,buddy,BUDDY))
+$(eval $(call steps,ebuddy,EBUDDY))
+
 C_TESTS := $(foreach link,$(LINKS),$(addprefix $(BUILD)/c/$(link)/,$(C_PROGRAMS)))
 
 c-test: $(C_TESTS)
@@ -131,6 +141,9 @@ c-test: $(C_TESTS)
 	    if $$program $(SEED) > $$program.out 2>&1; then echo "passed   $$program"; \
 	    else cat $$program.out; echo "FAILED   $$program"; exit 1; fi; \
 	done
+
+steps: $(addprefix $(BUILD)/steps/steps-,ffit buddy ebuddy)
+	@c-tests/steps.sh $(BUILD)/steps
 
 check-libraries: all
 	c-tests/check-libraries.sh $(BUILD)/libmemman.so.1 $(BUILD)/libmemman.a $(BUILD)/include '$(SYMBOL_PREFIX)'
@@ -161,7 +174,7 @@ test:
 	$(CARGO) clippy --quiet -j$(JOBS) --lib -- -D warnings
 	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
 	$(CARGO) test --quiet -j$(JOBS) --workspace
-	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test
+	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
 define PKG_CONFIG_FILE
@@ -203,6 +216,7 @@ help:
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
+	@echo 'make steps              instructions of single calls in the worst states'
 	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'
 	@echo 'make uninstall          the same files away'
 	@echo 'make clean              what was built'
