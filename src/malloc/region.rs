@@ -44,8 +44,7 @@ struct Headers {
     of: [AtomicUsize; CHUNKS],
 }
 
-static HEADERS: Headers =
-    Headers { none: [0; UNITS * size_of::<Slab>()], of: [const { AtomicUsize::new(0) }; CHUNKS] };
+static HEADERS: Headers = Headers { none: [0; UNITS * size_of::<Slab>()], of: [const { AtomicUsize::new(0) }; CHUNKS] };
 /// For each chunk the number of its region, from 1.
 static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
 /// The regions by number, less 1, and how many there are.

@@ -77,6 +77,8 @@ pub(super) fn span_of(class: usize) -> usize {
 
 impl Slab {
     /// The slab that a cache without any points to: no cell, ever.
+    // What a header is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
     pub const NONE: Slab = Slab {
         free: ptr::null_mut(),
         owner: AtomicUsize::new(0),
@@ -175,7 +177,7 @@ impl Slab {
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < self.limit as usize && offset % self.cell() as usize == 0
+        offset < self.limit as usize && offset.is_multiple_of(self.cell() as usize)
     }
 
     /// Whether a cell stands in the list of free ones; looks at all.
