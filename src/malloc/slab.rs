@@ -123,7 +123,8 @@ impl Slab {
         }
     }
 
-    /// Takes the headers of a slab out of use; the span and its size.
+    /// Takes the headers of a slab out of use, and the marks off its cells:
+    /// whoever gets the span next may copy what he finds there. The span.
     ///
     /// # Safety
     /// The slab is the caller's, empty and in no list.
@@ -131,6 +132,9 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             let base = (*this).base;
+            for cell in (0..(*this).fresh).step_by((*this).cell() as usize) {
+                (*base.byte_add(cell as usize).cast::<Cell>()).mark = ptr::null_mut();
+            }
             for unit in 0..usize::from((*this).units) {
                 this.add(unit).write(Slab::NONE);
             }
