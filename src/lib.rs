@@ -9,6 +9,8 @@
 
 pub mod analysis;
 pub mod capi;
+// Beside std there is no malloc, for which some methods of the managers are.
+#[cfg_attr(feature = "std", allow(dead_code))]
 pub mod heap;
 #[cfg(not(feature = "std"))]
 mod malloc;

@@ -90,13 +90,15 @@ static inline void fill(void *p, size_t n, uint64_t seed) {
     for (size_t i = 0; i < n; i++)
         bytes[i] = (unsigned char)(seed + i * 31 + (i >> 8));
 }
-static inline bool filled(const void *p, size_t n, uint64_t seed) {
+// Whether the bytes from..n of a block are what fill wrote.
+static inline bool filled_from(const void *p, size_t from, size_t n, uint64_t seed) {
     const unsigned char *bytes = (const unsigned char *)p;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = from; i < n; i++)
         if (bytes[i] != (unsigned char)(seed + i * 31 + (i >> 8)))
             return false;
     return true;
 }
+static inline bool filled(const void *p, size_t n, uint64_t seed) { return filled_from(p, 0, n, seed); }
 static inline bool all_zero(const void *p, size_t n) {
     const unsigned char *bytes = (const unsigned char *)p;
     for (size_t i = 0; i < n; i++)

@@ -76,7 +76,7 @@ pub(super) unsafe fn extend(block: *mut u8, old: usize, size: usize) -> Option<N
 #[cold]
 fn bad_pointer(function: &str, bad: Bad, block: *const u8) -> ! {
     let what = match bad {
-        Bad::Freed if block.addr() % ALIGNMENT == 0 && function == "free" => "double free of",
+        Bad::Freed if block.addr().is_multiple_of(ALIGNMENT) && function == "free" => "double free of",
         Bad::Corrupted => "heap corruption at",
         _ => "invalid pointer",
     };

@@ -185,6 +185,8 @@ unsafe fn push(slab: *mut Slab, cell: *mut u8) -> bool {
 impl Cache {
     const EMPTY_BATCH: Batch =
         Batch { owner: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), cells: 0, bytes: 0 };
+    // What a cache is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
     const EMPTY: Cache = Cache {
         current: [NO_SLAB.0.get(); CLASSES],
         partial: [ptr::null_mut(); CLASSES],
@@ -414,21 +416,17 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         if !(*slab).is_cell(block) {
             fatal("free", "invalid pointer", block);
         }
-        let marked = (*block.cast::<Cell>()).mark == mark_of(block);
+        if is_freed(slab, block) {
+            fatal("free", "double free of", block);
+        }
         let config = process::config();
         if (*slab).owner() == platform::thread() {
-            // In another unit than the slab's first; or a cell whose contents
-            // are the mark of a free one, and then it is one or it is chance.
-            if marked && (*slab).is_free(block) {
-                fatal("free", "double free of", block);
-            }
+            // In another unit than the slab's first; or its contents are by
+            // chance the mark of a free cell.
             if !push(slab, block) {
                 attend(config, own(), slab);
             }
             return;
-        }
-        if marked {
-            fatal("free", "double free of", block);
         }
         let mut cache = own();
         if cache == NO_CACHE.0.get() {
@@ -439,6 +437,20 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         } else {
             batch(config, cache, slab, block);
         }
+    }
+}
+
+/// Whether a cell was freed before. Its mark says so; in a slab of this thread
+/// it must also stand in the list, as a cell's contents may be the mark by
+/// chance.
+///
+/// # Safety
+/// A cell of the slab, which is in being.
+pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *mut u8) -> bool {
+    // SAFETY: the caller's promise; the list is read by its owner only.
+    unsafe {
+        (*cell.cast::<Cell>()).mark == mark_of(cell)
+            && ((*slab).owner() != platform::thread() || (*slab).is_free(cell))
     }
 }
 

@@ -48,6 +48,8 @@ const fn classes() -> [u8; STEPS + 1] {
 
 /// The class of the smallest cells for `size <= MAX_SMALL` bytes.
 #[inline(always)]
+// div_ceil costs more instructions, as it expects any size.
+#[allow(clippy::manual_div_ceil)]
 pub(super) fn class_of(size: usize) -> usize {
     // SAFETY: (MAX_SMALL + 15) / 16 == STEPS.
     usize::from(unsafe { *CLASS.get_unchecked((size + (ALIGNMENT - 1)) / ALIGNMENT) })
@@ -59,7 +61,7 @@ pub(super) fn aligned_class_of(size: usize, align: usize) -> Option<usize> {
     if size > MAX_SMALL {
         return None;
     }
-    (class_of(size)..CLASSES).find(|&class| CELL[class] as usize % align == 0)
+    (class_of(size)..CLASSES).find(|&class| (CELL[class] as usize).is_multiple_of(align))
 }
 
 const _: () = {
@@ -67,7 +69,7 @@ const _: () = {
     assert!(cells[CLASSES - 1] as usize == MAX_SMALL);
     let mut class = 1;
     while class < CLASSES {
-        assert!(cells[class] > cells[class - 1] && cells[class] as usize % ALIGNMENT == 0);
+        assert!(cells[class] > cells[class - 1] && (cells[class] as usize).is_multiple_of(ALIGNMENT));
         // Waste: the smallest request that gets this cell is one more than
         // the cell before.
         let waste = cells[class] - (cells[class - 1] + 1);

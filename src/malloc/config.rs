@@ -95,14 +95,16 @@ impl Config {
                     b"retain" => size(value).map(|bytes| config.retain = bytes),
                     b"huge" => size(value).filter(|&size| size > MAX_SMALL).map(|size| config.huge = size),
                     b"thp" => match value {
-                        b"default" => Some(config.huge_pages = None),
-                        _ => switch(value).map(|on| config.huge_pages = Some(on)),
-                    },
+                        b"default" => Some(None),
+                        _ => switch(value).map(Some),
+                    }
+                    .map(|huge_pages| config.huge_pages = huge_pages),
                     b"stats" => match value {
-                        b"exit" => Some(config.stats_at_exit = true),
-                        b"off" => Some(config.stats_at_exit = false),
+                        b"exit" => Some(true),
+                        b"off" => Some(false),
                         _ => None,
-                    },
+                    }
+                    .map(|at_exit| config.stats_at_exit = at_exit),
                     _ => {
                         warn(&[b"unknown key in MEMMAN_CONF: ", item]);
                         Some(())

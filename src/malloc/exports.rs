@@ -138,7 +138,7 @@ unsafe fn size_of_block(function: &str, block: *mut u8) -> (usize, bool) {
             return (blocks::usable_size(function, block), false);
         }
         let slab = Slab::head(header);
-        if !(*slab).is_cell(block) {
+        if !(*slab).is_cell(block) || cache::is_freed(slab, block) {
             fatal(function, "invalid pointer", block);
         }
         ((*slab).cell() as usize, true)
@@ -259,7 +259,7 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
 /// `result` can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_memalign(result: *mut *mut c_void, align: usize, size: usize) -> c_int {
-    if !align.is_power_of_two() || align % size_of::<*mut c_void>() != 0 {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
     let block = platform::keeping_errno(|| get_aligned(align, size));

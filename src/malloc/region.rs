@@ -12,7 +12,7 @@
 //!
 //! In a table, each chunk of the address space has the place of its slab
 //! headers, one for each [`UNIT`] of 64 KiB. A chunk without any is looked up
-//! in the table's own beginning, which is zeros: no region starts so low.
+//! in the table's own beginning, which is zeros.
 
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
@@ -35,12 +35,16 @@ const UNITS: usize = CHUNK / UNIT;
 /// Chunks of the user's half of a 48-bit address space.
 const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
 
-/// No region lies below: the table's own first entries serve as headers for
-/// all chunks that have none.
-const LOWEST: usize = (UNITS * size_of::<Slab>() / size_of::<usize>()) << CHUNK_SHIFT;
+/// Where the headers are.
+#[repr(C, align(64))]
+struct Headers {
+    /// The headers of all chunks that have none: zeros, never written.
+    none: [u8; UNITS * size_of::<Slab>()],
+    /// For each chunk the address of its headers, less that of `none`.
+    of: [AtomicUsize; CHUNKS],
+}
 
-/// For each chunk the address of its headers, less the table's own.
-static HEADERS: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
+static HEADERS: Headers = Headers { none: [0; UNITS * size_of::<Slab>()], of: [const { AtomicUsize::new(0) }; CHUNKS] };
 /// For each chunk the number of its region, from 1.
 static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
 /// The regions by number, less 1, and how many there are.
@@ -56,20 +60,20 @@ const MAX_REGIONS: usize = 2048;
 /// `address` is below 2^47: it was a pointer.
 #[inline(always)]
 pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
-    // SAFETY: the caller's promise; each entry leads to UNITS headers, or
-    // stays in the table, whose first entries are as large and never used.
+    // SAFETY: the caller's promise; each entry leads to UNITS headers,
+    // those of `none` where it is 0.
     unsafe {
-        let entry = HEADERS.get_unchecked(address.addr() >> CHUNK_SHIFT).load(Ordering::Relaxed);
+        let entry = HEADERS.of.get_unchecked(address.addr() >> CHUNK_SHIFT).load(Ordering::Relaxed);
         mark_of(address).wrapping_byte_add(entry).cast()
     }
 }
 
-/// Where the header would be in the table's own beginning: what marks a free
+/// Where the header would be if the chunk had none: what marks a free
 /// cell, as it is at hand when a cell is freed, and nobody else's data.
 #[inline(always)]
 pub(super) fn mark_of(address: *const u8) -> *mut u8 {
     let unit = (address.addr() >> (UNIT_SHIFT - 6)) as u32 & ((UNITS as u32 - 1) << 6);
-    (&raw const HEADERS).cast::<u8>().cast_mut().wrapping_byte_add(unit as usize)
+    (&raw const HEADERS.none).cast::<u8>().cast_mut().wrapping_byte_add(unit as usize)
 }
 
 const _: () = assert!(size_of::<Slab>() == 1 << 6);
@@ -235,7 +239,7 @@ impl Region {
     unsafe fn found(plan: Plan, base: NonNull<u8>, bytes: usize, committed: bool) -> Option<NonNull<Region>> {
         let granules = bytes >> plan.shift;
         let [tables, dirty, aging, touched, headers, end] = Self::plan(plan, bytes);
-        if end >= bytes || base.addr().get() < LOWEST || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
+        if end >= bytes || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
             return None;
         }
         let step = bytes.div_ceil(64).next_multiple_of(PAGE);
@@ -277,13 +281,13 @@ impl Region {
             (*region.as_ptr()).own = (*region.as_ptr()).stats();
             let pages = (*region.as_ptr()).pages(base, end, true);
             (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
-            let table = (&raw const HEADERS).addr();
+            let none = (&raw const HEADERS.none).addr();
             REGIONS[number].store(region.as_ptr(), Ordering::Release);
             for chunk in 0..bytes.div_ceil(CHUNK) {
                 let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
                 if plan.slabs {
                     let headers = base.addr().get() + headers + chunk * UNITS * size_of::<Slab>();
-                    HEADERS[index].store(headers.wrapping_sub(table), Ordering::Release);
+                    HEADERS.of[index].store(headers.wrapping_sub(none), Ordering::Release);
                 }
                 NUMBERS[index].store(number as u16 + 1, Ordering::Release);
             }

@@ -77,6 +77,8 @@ pub(super) fn span_of(class: usize) -> usize {
 
 impl Slab {
     /// The slab that a cache without any points to: no cell, ever.
+    // What a header is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
     pub const NONE: Slab = Slab {
         free: ptr::null_mut(),
         owner: AtomicUsize::new(0),
@@ -121,7 +123,8 @@ impl Slab {
         }
     }
 
-    /// Takes the headers of a slab out of use; the span and its size.
+    /// Takes the headers of a slab out of use, and the marks off its cells:
+    /// whoever gets the span next may copy what he finds there. The span.
     ///
     /// # Safety
     /// The slab is the caller's, empty and in no list.
@@ -129,6 +132,9 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             let base = (*this).base;
+            for cell in (0..(*this).fresh).step_by((*this).cell() as usize) {
+                (*base.byte_add(cell as usize).cast::<Cell>()).mark = ptr::null_mut();
+            }
             for unit in 0..usize::from((*this).units) {
                 this.add(unit).write(Slab::NONE);
             }
@@ -175,7 +181,7 @@ impl Slab {
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < self.limit as usize && offset % self.cell() as usize == 0
+        offset < self.limit as usize && offset.is_multiple_of(self.cell() as usize)
     }
 
     /// Whether a cell stands in the list of free ones; looks at all.

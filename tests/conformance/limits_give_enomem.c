@@ -3,8 +3,15 @@
 // blocks of one size, for larger ones, and in other threads.
 // run: pool=no
 #include "check.h"
+#include <semaphore.h>
+
+// The thread is started before the limit: a libc may have no addresses left for
+// another stack.
+static sem_t go;
 
 static void *other_thread(void *unused) {
+    while (sem_wait(&go) != 0)
+        CHECK(errno == EINTR);
     for (size_t n = 1; n <= 64 * KIB; n *= 2) {
         void *p = malloc(n);
         CHECK(p != NULL, "%zu bytes in another thread", n);
@@ -45,8 +52,8 @@ static void within(int resource, size_t room, size_t size) {
         expect_success(child);
         return;
     }
-    pthread_t waiting = start(other_thread, NULL); // a thread's stack, before the limit
-    join(waiting);
+    CHECK(sem_init(&go, 0, 0) == 0);
+    pthread_t waiting = start(other_thread, NULL);
     struct rlimit limit;
     size_t used = 0, value;
     char line[128];
@@ -71,7 +78,8 @@ static void within(int resource, size_t room, size_t size) {
     CHECK(realloc(chain, room) == NULL && errno == ENOMEM);
     free_all(size, first, &chain);
 
-    join(start(other_thread, NULL));
+    CHECK(sem_post(&go) == 0);
+    join(waiting);
     size_t second = take_all(size, &chain);
     CHECK(second >= first / 10 * 9, "second time %zu of %zu KiB", second / KIB, first / KIB);
     free_all(size, second, &chain);

@@ -1,0 +1,14 @@
+// One byte into a small block, freed by a thread that did not make it.
+#include "check.h"
+
+static void *thread(void *p) {
+    free(launder((char *)p + 1));
+    return NULL;
+}
+
+int main(void) {
+    void *p = malloc(100);
+    CHECK(p != NULL);
+    join(start(thread, p));
+    return 0;
+}
