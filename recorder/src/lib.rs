@@ -16,7 +16,7 @@ use core::mem::transmute;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use file::{note, ticks};
+use file::{note, now, ticks};
 use memman_trace::Record;
 
 #[panic_handler]
@@ -134,13 +134,13 @@ fn is_early(block: *mut c_void) -> bool {
 
 #[inline(always)]
 fn got(size: usize, block: *mut c_void, zeroed: bool) -> *mut c_void {
-    note(Record::Get { size: size as u64, address: block.addr() as u64, zeroed }, ticks());
+    note(Record::Get { size: size as u64, address: block.addr() as u64, zeroed }, now());
     block
 }
 
 fn got_aligned(align: usize, size: usize, block: *mut c_void) -> *mut c_void {
     let align = align.checked_next_power_of_two().map_or(0, usize::trailing_zeros) as u8;
-    note(Record::Aligned { size: size as u64, address: block.addr() as u64, align }, ticks());
+    note(Record::Aligned { size: size as u64, address: block.addr() as u64, align }, now());
     block
 }
 
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
     if block.is_null() || is_early(block) || !known() {
         return;
     }
-    note(Record::Free { address: block.addr() as u64 }, ticks());
+    note(Record::Free { address: block.addr() as u64 }, now());
     next!(FREE as fn(*mut c_void); block)
 }
 

@@ -68,8 +68,8 @@ pub struct ChunkHeader {
     pub thread: u32,
     /// Bytes of records behind the header. Written after the record.
     pub used: u32,
-    /// 0.
-    pub reserved: u32,
+    /// The thread that writes last.
+    pub writer: u32,
     /// The counter when the chunk was begun; times of records count from here.
     pub first_ticks: u64,
     /// The monotonic clock then, in ns.
@@ -128,13 +128,15 @@ pub enum Record {
     },
 }
 
-/// The tags, in the low 3 bits of a record's first byte.
+/// What a record is, in the low 3 bits of its first byte. The others are the
+/// ticks since the last record, or `LONG` where a number with the rest follows.
 const GET: u8 = 1;
 const GET_ZEROED: u8 = 2;
 const ALIGNED: u8 = 3;
 const FREE: u8 = 4;
 const RESIZE: u8 = 5;
 const THREAD: u8 = 6;
+const LONG: u64 = 31;
 
 /// What writer and reader of a chunk remember from record to record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,8 +197,10 @@ pub fn encode(record: Record, ticks: u64, state: &mut State, bytes: &mut [u8; MA
     let after = ticks.saturating_sub(state.ticks);
     state.ticks += after;
     let mut start = |tag| {
-        out.byte(tag);
-        out.varint(after);
+        out.byte(tag | (after.min(LONG) as u8) << 3);
+        if after >= LONG {
+            out.varint(after - LONG);
+        }
     };
     match record {
         Record::Get { size, address, zeroed } => {
@@ -275,8 +279,10 @@ impl Reader<'_> {
 /// is its time then. `None` where there is none.
 pub fn decode(bytes: &[u8], state: &mut State) -> Option<(Record, usize)> {
     let mut from = Reader { bytes, at: 0 };
-    let tag = from.byte()?;
-    state.ticks = state.ticks.checked_add(from.varint()?)?;
+    let first = from.byte()?;
+    let (tag, short) = (first & 7, u64::from(first >> 3));
+    let more = if short == LONG { from.varint()? } else { 0 };
+    state.ticks = state.ticks.checked_add(more.checked_add(short)?)?;
     let record = match tag {
         GET | GET_ZEROED => {
             let size = from.varint()?;
@@ -349,7 +355,7 @@ impl ChunkHeader {
             magic: number!(bytes, u32, ChunkHeader, magic),
             thread: number!(bytes, u32, ChunkHeader, thread),
             used: number!(bytes, u32, ChunkHeader, used),
-            reserved: number!(bytes, u32, ChunkHeader, reserved),
+            writer: number!(bytes, u32, ChunkHeader, writer),
             first_ticks: number!(bytes, u64, ChunkHeader, first_ticks),
             first_ns: number!(bytes, u64, ChunkHeader, first_ns),
             last_ticks: number!(bytes, u64, ChunkHeader, last_ticks),
