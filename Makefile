@@ -35,7 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all run test c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
+.PHONY: all tools run test c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -50,6 +50,24 @@ $(RELEASE)/libmemman.so: FORCE
 	    -- $(addprefix -C link-arg=,$(SO_FLAGS))
 
 $(RELEASE)/libmemman.a: $(RELEASE)/libmemman.so ;
+
+# ---- the program ---------------------------------------------------------------
+
+# What `memman record` preloads before the library.
+$(RELEASE)/libmemman_record.so: FORCE
+	$(CARGO) rustc --quiet -j$(JOBS) --release --package memman-record --lib --crate-type cdylib \
+	    -- -C link-arg=-Wl,-soname,libmemman_record.so -C link-arg=-Wl,-z,nodelete
+
+$(RELEASE)/memman: FORCE
+	$(CARGO) build --quiet -j$(JOBS) --release --package memman-cli
+
+$(BUILD)/libmemman_record.so $(BUILD)/memman: $(BUILD)/%: $(RELEASE)/%
+	@mkdir -p $(@D)
+	$(OBJCOPY) --strip-debug $< $@
+
+tools: $(LIBRARIES) $(BUILD)/libmemman_record.so $(BUILD)/memman
+
+# ---- the names of the libraries ------------------------------------------------
 
 # The names that rustc exports are those that C sees, and no others; here they
 # may get another name.
@@ -210,6 +228,7 @@ clean:
 
 help:
 	@echo 'make                    libmemman.so.1, libmemman.a and the headers, in build/'
+	@echo 'make tools              memman, the program, and what records, in build/'
 	@echo 'make run                a program on memman, and what its heap did'
 	@echo '     PROG="git log"     any other program'
 	@echo '     HEAP=ffit          first fit; buddy; ebuddy, the default'
