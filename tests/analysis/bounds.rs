@@ -22,7 +22,7 @@ struct Comparison {
     mean: f64,
 }
 
-const QUESTIONS: usize = 1000;
+const QUESTIONS: usize = 500;
 
 /// Over random questions: the bound is never exceeded.
 fn held_against_the_search(
