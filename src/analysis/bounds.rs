@@ -747,7 +747,8 @@ const fn required_size(heap: Heap, profile: &[SizeRange], max_live: usize) -> Op
 ///
 /// `None` where `max_block < min_block`, and where the bound does not fit. A
 /// small `min_block` costs dearly: every block is charged at least one granule.
-/// Time as for [`first_fit_granules`], about a millisecond; also at compile time:
+/// Time as for [`first_fit_granules`], up to a few milliseconds; also at compile
+/// time:
 ///
 /// ```
 /// # use memman::analysis::bounds::ffit_required_size;

@@ -77,6 +77,32 @@ fn t2_is_never_exceeded_by_leftmost_buddy_and_nearly_always_exact() {
     }
 }
 
+/// One range with a count instead of the sizes in it with theirs.
+#[test]
+fn a_range_with_a_count_covers_every_way_to_share_it_out() {
+    let as_range = |profile: &[SizeRange]| SizeRange {
+        min: profile.iter().map(|range| range.min).min().unwrap(),
+        max: profile.iter().map(|range| range.max).max().unwrap(),
+        count: profile.iter().fold(0, |sum: usize, range| sum.saturating_add(range.count)),
+    };
+    let mut random = Random(77);
+    for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
+        let mut limited = 0;
+        while limited < 150 {
+            let question = random_question(&mut random, Placement::By(policy), false, true);
+            let range = as_range(&profile(&question));
+            let Ok(found) = small_least(&question) else { continue };
+            let (live, granule) = (question.max_live as usize, question.granule as usize);
+            let bound = match policy {
+                Policy::FirstFit => first_fit_granules(&[range], live, granule),
+                _ => leftmost_buddy_granules(&[range], live, granule),
+            };
+            assert!(bound.unwrap() >= u64::from(found.pool), "{question:?}");
+            limited += usize::from(range.count != UNLIMITED);
+        }
+    }
+}
+
 /// M(1 + r/2), for M a multiple of 2^r that leaves room for the last block at
 /// every order; rounded down to a multiple of 2^r, which is where blocks end.
 #[test]

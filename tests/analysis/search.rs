@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
-use memman::analysis::bounds::{any_buddy_granules, robson_granules};
+use memman::analysis::bounds::*;
 use memman::analysis::policy::*;
 use memman::analysis::search::*;
 
@@ -149,7 +149,7 @@ fn t3_is_never_exceeded_however_ties_are_broken() {
 /// As stupid a search as can be, by the managers themselves: a state is the list
 /// of blocks, and a heap is brought there by making every request again.
 /// Returns the states, the highest end, and the requests to it.
-fn search_by_manager(kind: Kind, max_live: u64, sizes: &[u64], capacity: u64) -> (u64, u64, usize) {
+fn search_by_manager(empty: impl Fn() -> Owned, max_live: u64, sizes: &[u64]) -> (u64, u64, usize) {
     type State = Vec<(u64, u64)>;
     let mut paths: HashMap<State, Vec<(bool, u64)>> = HashMap::from([(vec![], vec![])]);
     let mut to_do = VecDeque::from([State::new()]);
@@ -157,7 +157,7 @@ fn search_by_manager(kind: Kind, max_live: u64, sizes: &[u64], capacity: u64) ->
     while let Some(state) = to_do.pop_front() {
         let path = paths[&state].clone();
         let heap = || {
-            let mut heap = Owned::with_capacity(kind, capacity).unwrap();
+            let mut heap = empty();
             for &(get, what) in &path {
                 assert!(if get { heap.get(what).is_some() } else { heap.free(what) });
             }
@@ -173,7 +173,7 @@ fn search_by_manager(kind: Kind, max_live: u64, sizes: &[u64], capacity: u64) ->
         }
         let live: u64 = state.iter().map(|block| block.1).sum();
         for &size in sizes.iter().filter(|&&size| live + size <= max_live) {
-            let start = heap().get(size).expect("room without end");
+            let start = heap().get(size).expect("room enough");
             if start + size > reach {
                 (reach, shortest) = (start + size, path.len() + 1);
             }
@@ -205,7 +205,8 @@ fn every_move_of_the_search_is_the_managers_own() {
         (Policy::LeftmostBuddy, 8, vec![2, 4, 8]),
     ] {
         let wide: Vec<u64> = sizes.iter().map(|&size: &u32| u64::from(size)).collect();
-        let (states, reach, shortest) = search_by_manager(kind(policy), max_live, &wide, 64);
+        let (states, reach, shortest) =
+            search_by_manager(|| Owned::with_capacity(kind(policy), 64).unwrap(), max_live, &wide);
         let question = Question {
             placement: Placement::By(policy),
             max_live: max_live as u32,
@@ -218,6 +219,25 @@ fn every_move_of_the_search_is_the_managers_own() {
             (states, reach, shortest),
             "{question:?}"
         );
+    }
+}
+
+/// Ebuddy has no model: its bound is held against every sequence on the manager.
+#[test]
+fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
+    for (max_live, sizes) in [(5, vec![1, 2]), (5, vec![1, 3]), (6, vec![2, 3]), (5, vec![1, 2, 4]), (4, vec![1, 2, 3])]
+    {
+        let bytes: Vec<SizeRange> = sizes.iter().map(|&size| SizeRange::any(16 * size, 16 * size)).collect();
+        let sizes: Vec<u64> = sizes.into_iter().map(|size| size as u64).collect();
+        for (kind, required) in [
+            (Kind::Ffit, ffit_profile_size(&bytes, 16 * max_live)),
+            (Kind::Buddy, buddy_profile_size(&bytes, 16 * max_live)),
+            (Kind::Ebuddy, ebuddy_profile_size(&bytes, 16 * max_live)),
+        ] {
+            let area = required.unwrap();
+            let (states, ..) = search_by_manager(|| Owned::new(kind, area).unwrap(), max_live as u64, &sizes);
+            assert!(states > 10, "{kind:?}, {max_live}, {sizes:?}");
+        }
     }
 }
 
