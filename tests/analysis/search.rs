@@ -82,6 +82,8 @@ fn the_larger_least_pools_for_all_sizes_are_found() {
     ] {
         assert_least(&Question::all_sizes(policy, max_live, largest), pool);
     }
+    let mut search = Search::new(&Question::all_sizes(NextFit, 10, 4), 26).unwrap();
+    assert!(matches!(search.run(Limits::default(), &mut go_on), Verdict::Breaks(_)));
 }
 
 #[test]
