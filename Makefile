@@ -35,7 +35,8 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
+.DEFAULT_GOAL := all
+.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -195,6 +196,11 @@ test:
 	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
+# Minutes, two cores and up to 2 GiB: every exact figure of the theory, found
+# again, and the experiments over all their seeds.
+test-search:
+	$(CARGO) test --release --quiet -j$(JOBS) --test analysis -- --ignored --nocapture
+
 define PKG_CONFIG_FILE
 prefix=$(PREFIX)
 libdir=$(LIBDIR)
@@ -234,6 +240,7 @@ help:
 	@echo '     HEAP=ffit          first fit; buddy; ebuddy, the default'
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
+	@echo 'make test-search        the exhaustive searches that take minutes'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
 	@echo 'make steps              instructions of single calls in the worst states'
 	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'

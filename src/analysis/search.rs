@@ -429,34 +429,47 @@ impl Digits for u128 {
     }
 }
 
+/// What there is to add to a key for each block, and to read keys with.
+struct Codec<K> {
+    bytes: Vec<(u8, u8)>,
+    blocks: Vec<K>,
+}
+
+impl<K: Digits> Codec<K> {
+    fn new() -> Self {
+        let most = K::POOL;
+        let blocks = (0..most)
+            .flat_map(|start| (0..=most).map(move |len| (start, len.min(most - start))))
+            .map(|(start, len)| if len == 0 { K::default() } else { K::block(start, len) })
+            .collect();
+        Codec { bytes: ternary_bytes(), blocks }
+    }
+
+    fn block(&self, start: u32, len: u32) -> K {
+        self.blocks[(start * (K::POOL + 1) + len) as usize]
+    }
+
+    /// The granules that are occupied, and those where blocks start.
+    fn maps(&self, key: K) -> (u64, u64) {
+        key.maps(&self.bytes)
+    }
+}
+
 /// The policies that remember nothing beside the two maps, as bit operations.
 struct Maps<K> {
     rules: Rules,
-    bytes: Vec<(u8, u8)>,
-    blocks: Vec<K>,
+    codec: Codec<K>,
     /// By order: where aligned windows start.
     aligned: [u64; 7],
 }
 
 impl<K: Digits> Maps<K> {
     fn new(rules: Rules) -> Self {
-        let most = K::POOL;
-        let blocks = (0..most)
-            .flat_map(|start| (0..=most).map(move |len| (start, len)))
-            .map(|(start, len)| match len {
-                0 => K::default(),
-                _ => K::block(start, len.min(most - start)),
-            })
-            .collect();
         let mut aligned = [0; 7];
         for (order, map) in aligned.iter_mut().enumerate() {
             *map = (0..64u64).step_by(1 << order).fold(0, |map, at| map | 1 << at);
         }
-        Maps { rules, bytes: ternary_bytes(), blocks, aligned }
-    }
-
-    fn digits(&self, start: u32, len: u32) -> K {
-        self.blocks[(start * (K::POOL + 1) + len) as usize]
+        Maps { rules, codec: Codec::new(), aligned }
     }
 
     /// Where `len` free granules in a row start.
@@ -506,13 +519,13 @@ impl<K: Digits> Space for Maps<K> {
 
     fn expand(&self, key: K, visit: &mut dyn FnMut(Step<K, u16>)) {
         let rules = &self.rules;
-        let (occupied, starts) = key.maps(&self.bytes);
+        let (occupied, starts) = self.codec.maps(key);
         let mut live = 0;
         let mut counts = [0u32; MAX_POOL as usize + 1];
         for (start, len) in (Blocks { occupied, starts }) {
             live += rules.size_of[len as usize];
             counts[len as usize] += 1;
-            visit(Step::State { key: key - self.digits(start, len), link: (start << 7 | len) as u16, end: 0 });
+            visit(Step::State { key: key - self.codec.block(start, len), link: (start << 7 | len) as u16, end: 0 });
         }
         let free = !occupied & granules(0, rules.pool);
         for class in &rules.classes {
@@ -534,7 +547,7 @@ impl<K: Digits> Space for Maps<K> {
                 let start = places.trailing_zeros();
                 places &= places - 1;
                 visit(Step::State {
-                    key: key + self.digits(start, gross),
+                    key: key + self.codec.block(start, gross),
                     link: GET | (start << 7 | gross) as u16,
                     end: start + gross,
                 });
@@ -544,7 +557,7 @@ impl<K: Digits> Space for Maps<K> {
 
     fn back(&self, key: K, link: u16) -> (K, Move) {
         let made = Move { get: link & GET != 0, start: u32::from(link & !GET) >> 7, len: u32::from(link & 0x7f) };
-        let digits = self.digits(made.start, made.len);
+        let digits = self.codec.block(made.start, made.len);
         let before = if made.get { key - digits } else { key + digits };
         (before, made)
     }
@@ -558,7 +571,7 @@ impl<K: Digits> Space for Maps<K> {
 struct Lists {
     rules: Rules,
     policy: Policy,
-    bytes: Vec<(u8, u8)>,
+    codec: Codec<u64>,
 }
 
 impl Lists {
@@ -566,7 +579,7 @@ impl Lists {
     const POOL: u32 = 32;
 
     fn new(rules: Rules, policy: Policy) -> Self {
-        Lists { rules, policy, bytes: ternary_bytes() }
+        Lists { rules, policy, codec: Codec::new() }
     }
 
     fn key(occupied_key: u64, holes: &Holes) -> u128 {
@@ -620,17 +633,13 @@ impl Space for Lists {
 
     fn expand(&self, key: u128, visit: &mut dyn FnMut(Step<u128, u128>)) {
         let (digits, memory) = ((key >> 64) as u64, key as u64);
-        let (occupied, starts) = digits.maps(&self.bytes);
+        let (occupied, starts) = self.codec.maps(digits);
         let holes = self.holes(occupied, memory);
         let (blocks, classes) = self.rules.admissible(occupied, starts);
         for (start, len) in blocks {
             let mut after = holes.clone();
             after.give(u64::from(start), u64::from(len));
-            visit(Step::State {
-                key: Self::key(digits - <u64 as Digits>::block(start, len), &after),
-                link: key,
-                end: 0,
-            });
+            visit(Step::State { key: Self::key(digits - self.codec.block(start, len), &after), link: key, end: 0 });
         }
         for class in classes {
             let mut after = holes.clone();
@@ -639,7 +648,7 @@ impl Space for Lists {
             };
             let start = start as u32;
             visit(Step::State {
-                key: Self::key(digits + <u64 as Digits>::block(start, class.gross), &after),
+                key: Self::key(digits + self.codec.block(start, class.gross), &after),
                 link: key,
                 end: start + class.gross,
             });
@@ -647,7 +656,7 @@ impl Space for Lists {
     }
 
     fn back(&self, key: u128, link: u128) -> (u128, Move) {
-        let maps = |key: u128| ((key >> 64) as u64).maps(&self.bytes);
+        let maps = |key: u128| self.codec.maps((key >> 64) as u64);
         let (now, starts) = maps(key);
         let (before, starts_before) = maps(link);
         let changed = now ^ before;
@@ -665,6 +674,9 @@ impl Space for Lists {
 // The table of visited states
 // ---------------------------------------------------------------------------
 
+/// Places in a new part of the table.
+const FIRST_PLACES: usize = 16;
+
 /// One part of the table: open addressing, linear probing, at most 4/5 full.
 /// The root is not kept: its key 0 marks an empty place.
 struct Shard<K, L> {
@@ -675,7 +687,7 @@ struct Shard<K, L> {
 
 impl<K: Key, L: Copy + Default> Shard<K, L> {
     fn new() -> Self {
-        Shard { keys: vec![K::default(); 16], links: vec![L::default(); 16], len: 0 }
+        Shard { keys: vec![K::default(); FIRST_PLACES], links: vec![L::default(); FIRST_PLACES], len: 0 }
     }
 
     fn place(keys: &[K], key: K) -> usize {
@@ -777,7 +789,7 @@ impl<S: Space> Engine<S> {
             next: Mutex::new(Vec::new()),
             depth: 0,
             states: AtomicU64::new(1),
-            bytes: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(SHARDS * FIRST_PLACES * (size_of::<S::Key>() + size_of::<S::Link>())),
             to_do: AtomicU64::new(1),
             reach: Mutex::new((0, S::Key::default())),
             refused: Mutex::new(None),
@@ -1009,7 +1021,7 @@ impl Search {
 
     /// Searches until the answer is known, the memory is used up, or `report`,
     /// called about ten times a second, breaks. A million states take from one
-    /// to a few seconds, and 10 to 40 bytes each.
+    /// to three seconds, and 15 to 60 bytes each.
     pub fn run(&mut self, limits: Limits, report: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Verdict {
         self.engine.run(limits, report)
     }
@@ -1136,11 +1148,12 @@ struct Game<'a> {
     sizes: &'a [u32],
     /// Whether a state, as the key of its maps, is lost.
     lost: HashMap<u64, bool>,
+    codec: Codec<u64>,
 }
 
 impl<'a> Game<'a> {
     fn new(pool: u32, max_live: u32, sizes: &'a [u32]) -> Self {
-        let mut game = Game { pool, max_live, sizes, lost: HashMap::new() };
+        let mut game = Game { pool, max_live, sizes, lost: HashMap::new(), codec: Codec::new() };
         game.place_all(0, 0, 0);
         game
     }
@@ -1153,15 +1166,15 @@ impl<'a> Game<'a> {
                 continue;
             }
             for start in from..(self.pool + 1).saturating_sub(size) {
-                self.place_all(key + <u64 as Digits>::block(start, size), start + size, live + size);
+                self.place_all(key + self.codec.block(start, size), start + size, live + size);
             }
         }
     }
 
-    fn is_lost(&self, key: u64, bytes: &[(u8, u8)]) -> bool {
-        let (occupied, starts) = key.maps(bytes);
+    fn is_lost(&self, key: u64) -> bool {
+        let (occupied, starts) = self.codec.maps(key);
         let blocks = Blocks { occupied, starts };
-        let without = |(start, len)| self.lost[&(key - <u64 as Digits>::block(start, len))];
+        let without = |(start, len)| self.lost[&(key - self.codec.block(start, len))];
         if blocks.clone().any(without) {
             return true;
         }
@@ -1171,16 +1184,15 @@ impl<'a> Game<'a> {
         admissible.into_iter().any(|&size| {
             (0..(self.pool + 1).saturating_sub(size))
                 .filter(|&start| granules(start, size) & !free == 0)
-                .all(|start| self.lost[&(key + <u64 as Digits>::block(start, size))])
+                .all(|start| self.lost[&(key + self.codec.block(start, size))])
         })
     }
 
     /// Whether the allocator can play for ever from the empty pool.
     fn is_won(&mut self) -> bool {
-        let bytes = ternary_bytes();
         loop {
             let open = self.lost.iter().filter(|&(_, &lost)| !lost).map(|(&key, _)| key);
-            let new: Vec<u64> = open.filter(|&key| self.is_lost(key, &bytes)).collect();
+            let new: Vec<u64> = open.filter(|&key| self.is_lost(key)).collect();
             if new.contains(&0) {
                 return false;
             }

@@ -1,17 +1,16 @@
 use memman::analysis::knuth::*;
 use memman::analysis::policy::*;
 
-const SEEDS: u64 = 20;
-
-fn filled(sizes: Sizes, subject: impl Fn(u64) -> Box<dyn Subject>) -> (Summary, Summary) {
-    let runs: Vec<Filled> = (0..SEEDS).map(|seed| fill(sizes, seed, &mut *subject(sizes.pool()))).collect();
+fn filled(sizes: Sizes, seeds: u64, subject: impl Fn(u64) -> Box<dyn Subject>) -> (Summary, Summary) {
+    let runs: Vec<Filled> = (0..seeds).map(|seed| fill(sizes, seed, &mut *subject(sizes.pool()))).collect();
     let requested = Summary::of(runs.iter().map(Filled::requested_part)).unwrap();
     let reserved = Summary::of(runs.iter().map(Filled::reserved_part)).unwrap();
     (requested, reserved)
 }
 
-/// The figures of the theory's table, each within 0.02.
+/// The figures of the theory's table, each within 0.025.
 #[test]
+#[ignore = "a minute where not optimized"]
 fn heaps_are_as_full_at_the_first_overflow_as_the_theory_says() {
     use Policy::*;
     for (sizes, expected) in [
@@ -21,7 +20,7 @@ fn heaps_are_as_full_at_the_first_overflow_as_the_theory_says() {
     ] {
         let policies = [FirstFit, BestFit, NextFit, GoodFit, HalfFit, LeftmostBuddy, LifoBuddy];
         for (policy, expected) in policies.into_iter().zip(expected) {
-            let (requested, reserved) = filled(sizes, |pool| Box::new(Model::new(policy, pool)));
+            let (requested, reserved) = filled(sizes, 20, |pool| Box::new(Model::new(policy, pool)));
             println!("{} {}: {requested:.3?}, reserved {:.3}", sizes.name(), policy.name(), reserved.mean);
             assert!((requested.mean - expected).abs() < 0.025, "{sizes:?} {policy:?}: {}", requested.mean);
         }
@@ -32,25 +31,27 @@ fn heaps_are_as_full_at_the_first_overflow_as_the_theory_says() {
 fn the_managers_fill_as_their_models_do() {
     for sizes in Sizes::ALL {
         for (policy, kind) in [(Policy::FirstFit, Kind::Ffit), (Policy::LeftmostBuddy, Kind::Buddy)] {
-            for seed in 0..SEEDS {
+            for seed in 0..2 {
                 let mut model = Model::new(policy, sizes.pool());
                 let mut real = Owned::with_capacity(kind, sizes.pool()).unwrap();
                 assert_eq!(fill(sizes, seed, &mut model), fill(sizes, seed, &mut real));
             }
         }
-        let (ebuddy, _) = filled(sizes, |pool| Box::new(Owned::with_capacity(Kind::Ebuddy, pool).unwrap()));
-        let (buddy, _) = filled(sizes, |pool| Box::new(Owned::with_capacity(Kind::Buddy, pool).unwrap()));
-        println!("{} ebuddy: {ebuddy:.3?}", sizes.name());
-        assert!(ebuddy.mean > buddy.mean - 0.015);
     }
+}
+
+#[test]
+fn an_emergency_heap_fills_what_the_buddy_system_cannot() {
+    let filled = |kind| filled(Sizes::S1, 5, |pool| Box::new(Owned::with_capacity(kind, pool).unwrap())).0.mean;
+    assert!(filled(Kind::Ebuddy) > filled(Kind::Buddy) + 0.02);
 }
 
 /// Knuth's "not before 95 % is allocated": what the buddy system reserves,
 /// under S1 and S2, and nothing else.
 #[test]
 fn ninety_five_percent_holds_for_what_the_buddy_system_reserves_under_s1_and_s2() {
-    let buddy = |sizes| filled(sizes, |pool| Box::new(Owned::with_capacity(Kind::Buddy, pool).unwrap()));
-    let ffit = |sizes| filled(sizes, |pool| Box::new(Owned::with_capacity(Kind::Ffit, pool).unwrap()));
+    let buddy = |sizes| filled(sizes, 5, |pool| Box::new(Owned::with_capacity(Kind::Buddy, pool).unwrap()));
+    let ffit = |sizes| filled(sizes, 5, |pool| Box::new(Owned::with_capacity(Kind::Ffit, pool).unwrap()));
     assert!(buddy(Sizes::S1).1.mean > 0.95 && buddy(Sizes::S2).1.mean > 0.95);
     assert!(buddy(Sizes::S3).1.mean < 0.95);
     assert!(buddy(Sizes::S1).0.mean < 0.75);
@@ -64,7 +65,7 @@ fn the_fifty_percent_rule_shows_for_first_fit() {
         let run = SteadyRun::new(Sizes::S1, 1000, seed);
         steady(run, &mut Owned::with_capacity(Kind::Ffit, 4 << 20).unwrap()).free_over_live()
     };
-    let rule = Summary::of((0..SEEDS).map(rule)).unwrap();
+    let rule = Summary::of((0..5).map(rule)).unwrap();
     println!("free over live blocks: {rule:.3?}");
     assert!((0.44..0.51).contains(&rule.mean));
 }
