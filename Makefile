@@ -35,8 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-install install uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-install fuzz sanitize install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -201,6 +200,24 @@ test:
 test-search:
 	$(CARGO) test --release --quiet -j$(JOBS) --test analysis -- --ignored --nocapture
 
+# ---- longer hunts, on nightly --------------------------------------------------
+
+FUZZ_TARGETS := ffit buddy ebuddy config
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	@$(CARGO) +nightly fuzz --version > /dev/null 2>&1 || \
+	    { echo 'fuzz: needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`'; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	    $(CARGO) +nightly fuzz run --jobs 1 $$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 -print_final_stats=1 -verbosity=0; \
+	done
+
+sanitize:
+	@$(CARGO) +nightly --version > /dev/null 2>&1 || { echo 'sanitize: needs `rustup toolchain install nightly`'; exit 1; }
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --quiet -j$(JOBS) --target-dir target/sanitize \
+	    --target $$(rustc -vV | sed -n 's/^host: //p') --test managers
+
 define PKG_CONFIG_FILE
 prefix=$(PREFIX)
 libdir=$(LIBDIR)
@@ -241,6 +258,9 @@ help:
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
+	@echo 'make fuzz               the managers and the configuration against random input, on nightly'
+	@echo '     FUZZ_SECONDS=60    each of the four for so long'
+	@echo 'make sanitize           the tests of the managers under AddressSanitizer, on nightly'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
 	@echo 'make steps              instructions of single calls in the worst states'
 	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'

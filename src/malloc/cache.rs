@@ -449,8 +449,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
 pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *mut u8) -> bool {
     // SAFETY: the caller's promise; the list is read by its owner only.
     unsafe {
-        (*cell.cast::<Cell>()).mark == mark_of(cell)
-            && ((*slab).owner() != platform::thread() || (*slab).is_free(cell))
+        (*cell.cast::<Cell>()).mark == mark_of(cell) && ((*slab).owner() != platform::thread() || (*slab).is_free(cell))
     }
 }
 

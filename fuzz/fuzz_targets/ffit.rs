@@ -1,0 +1,4 @@
+//! ffit against the shadow model.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memman_fuzz::run::<memman::heap::Ffit>(data));
