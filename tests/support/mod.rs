@@ -47,7 +47,8 @@ impl Kind for Buddy {
         Buddy::minimum_area()
     }
     fn policy(free: &[(usize, usize)], origin: usize, size: usize) -> Placement {
-        let window = size.next_multiple_of(16).next_power_of_two();
+        let window = size.checked_next_multiple_of(16).and_then(usize::checked_next_power_of_two);
+        let Some(window) = window else { return Placement::Refused };
         let mut joined: Vec<(usize, usize)> = Vec::new();
         for &(at, len) in free {
             match joined.last_mut() {
@@ -57,7 +58,7 @@ impl Kind for Buddy {
         }
         let lowest = joined.iter().find_map(|&(at, len)| {
             let start = origin + (at - origin).next_multiple_of(window);
-            (start + window <= at + len).then_some(start)
+            (start.checked_add(window)? <= at + len).then_some(start)
         });
         lowest.map_or(Placement::Refused, Placement::At)
     }
