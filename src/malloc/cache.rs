@@ -248,7 +248,7 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
     unsafe {
         if !(*cache).is_shared() {
             (*cache).refills = (*cache).refills.wrapping_add(1);
-            if (*cache).refills % TICK_REFILLS == 0 {
+            if (*cache).refills.is_multiple_of(TICK_REFILLS) {
                 heaps::tick(config);
             }
             flush_all(config, cache);
