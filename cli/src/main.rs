@@ -3,6 +3,7 @@
 //! options; what they do stands in the modules.
 
 mod launch;
+mod trace;
 mod units;
 
 use std::ffi::OsString;
