@@ -3,6 +3,8 @@
 //! options; what they do stands in the modules.
 
 mod launch;
+mod replay;
+mod size;
 mod trace;
 mod units;
 
@@ -12,6 +14,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use memman::analysis::bounds::SizeRange;
+use memman::analysis::policy::Kind;
+use replay::Ground;
+use trace::Trace;
 
 #[derive(Parser)]
 #[command(name = "memman", version, about = "How much memory is enough: heaps after Knuth under any program")]
@@ -31,12 +37,16 @@ enum Heap {
 }
 
 impl Heap {
-    fn name(self) -> &'static str {
+    fn kind(self) -> Kind {
         match self {
-            Heap::Ffit => "ffit",
-            Heap::Buddy => "buddy",
-            Heap::Ebuddy => "ebuddy",
+            Heap::Ffit => Kind::Ffit,
+            Heap::Buddy => Kind::Buddy,
+            Heap::Ebuddy => Kind::Ebuddy,
         }
+    }
+
+    fn name(self) -> &'static str {
+        self.kind().name()
     }
 }
 
@@ -79,6 +89,48 @@ enum Command {
         #[arg(last = true, required = true, value_name = "PROG")]
         program: Vec<OsString>,
     },
+    /// Run a trace through a manager: footprint, fragmentation, speed, first refusal
+    Replay {
+        /// The trace
+        file: PathBuf,
+        /// The manager
+        #[arg(long, default_value = "ebuddy")]
+        heap: Heap,
+        /// In a pool of so many bytes, as memman run --pool; else in as much as it takes
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+        pool: Option<usize>,
+        /// In an area of so many bytes, as ffit_init and buddy_init get it
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with = "pool")]
+        area: Option<usize>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how much memory is enough, for a trace or for a profile
+    ///
+    /// For a trace: the least area and the least pool in which each manager serves
+    /// it, and what is guaranteed for every program with its sizes and counts. For a
+    /// profile the guarantee.
+    Size {
+        /// A trace
+        #[arg(conflicts_with_all = ["max_live", "max_block", "min_block", "profile"], required_unless_present_any = ["max_live", "profile"])]
+        file: Option<PathBuf>,
+        /// The most bytes live at once
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+        max_live: Option<usize>,
+        /// The largest block
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, required_unless_present_any = ["file", "profile"])]
+        max_block: Option<usize>,
+        /// The smallest block: every block is charged as one of these, so a small one costs dearly
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, required_unless_present_any = ["file", "profile"])]
+        min_block: Option<usize>,
+        /// Sizes and counts, as JSON: {"sizes": [{"size": 24, "count": 40}, {"min": 1, "max": 9, "count": 3}]}
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["max_block", "min_block"])]
+        profile: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -89,6 +141,32 @@ fn execute(command: Command) -> Result<()> {
         Command::Record { output, heap, pool, program } => {
             let heap = heap.map(Heap::name);
             launch::Launch { heap, pool, stats: false, record: Some(&output), program: &program }.execute()
+        }
+        Command::Replay { file, heap, pool, area, json } => {
+            let ground = match (pool, area) {
+                (Some(bytes), _) => Ground::Pool(bytes),
+                (None, Some(bytes)) => Ground::Area(bytes),
+                (None, None) => Ground::Open,
+            };
+            replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
+        }
+        Command::Size { file: Some(file), json, .. } => {
+            size::command(&size::Question::Trace(&Trace::open(&file)?), json)
+        }
+        Command::Size { max_live, max_block, min_block, profile, json, .. } => {
+            let profile = match (profile, max_live, max_block, min_block) {
+                (Some(path), max_live, ..) => {
+                    let mut profile = size::Profile::read(&path)?;
+                    profile.max_live = max_live.unwrap_or(profile.max_live).min(profile.max_live);
+                    profile
+                }
+                (None, Some(max_live), Some(max_block), Some(min_block)) => {
+                    anyhow::ensure!(min_block <= max_block, "--min-block is larger than --max-block");
+                    size::Profile { ranges: vec![SizeRange::any(min_block, max_block)], max_live }
+                }
+                _ => anyhow::bail!("give a trace, a --profile, or --max-live, --max-block and --min-block"),
+            };
+            size::command(&size::Question::Profile(profile), json)
         }
     }
 }
