@@ -2,11 +2,13 @@
 //! and says how much memory is enough. Here stand the commands and their
 //! options; what they do stands in the modules.
 
+mod knuth;
 mod launch;
 mod replay;
 mod size;
 mod trace;
 mod units;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,7 +17,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use memman::analysis::bounds::SizeRange;
-use memman::analysis::policy::Kind;
+use memman::analysis::policy::{Kind, Policy};
+use memman::analysis::search::Limits;
 use replay::Ground;
 use trace::Trace;
 
@@ -131,6 +134,42 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Search every request sequence for the least pool that never refuses
+    ///
+    /// Sizes are granules. First fit and leftmost buddy are the managers' own
+    /// placement, and what is found is replayed on them; the others are models.
+    Verify {
+        /// The most granules live at once
+        #[arg(long, value_name = "GRANULES")]
+        max_live: u32,
+        /// The largest block, in granules
+        #[arg(long, value_name = "GRANULES")]
+        max_block: u32,
+        /// Only blocks of powers of two
+        #[arg(long)]
+        powers: bool,
+        /// ffit, buddy, best-fit, next-fit, good-fit, half-fit or lifo-buddy; may be repeated
+        #[arg(long, value_parser = verify::parse_policy)]
+        policy: Vec<Policy>,
+        /// Memory for the states (K, M, G for powers of 1024)
+        #[arg(long, default_value = "1G", value_name = "SIZE", value_parser = units::parse_size)]
+        memory: usize,
+        /// Threads
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+        /// Write the sequence that breaks a smaller pool as a trace
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Knuth's experiments, on the managers and on other policies
+    Knuth {
+        /// How many runs of each
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..1 << 60))]
+        first_seed: u64,
+    },
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -150,6 +189,13 @@ fn execute(command: Command) -> Result<()> {
             };
             replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
         }
+        Command::Verify { max_live, max_block, powers, policy, memory, threads, output } => {
+            let policies = if policy.is_empty() { vec![Policy::FirstFit, Policy::LeftmostBuddy] } else { policy };
+            let limits = Limits { memory, threads: threads.into() };
+            let (live, largest) = (max_live, max_block);
+            verify::command(&verify::Options { policies, live, largest, powers, limits, output })
+        }
+        Command::Knuth { seeds, first_seed } => knuth::command(first_seed, seeds),
         Command::Size { file: Some(file), json, .. } => {
             size::command(&size::Question::Trace(&Trace::open(&file)?), json)
         }

@@ -250,10 +250,16 @@ pub fn command(question: &Question, json: bool) -> Result<()> {
 
 fn of_profile(profile: &Profile) -> Result<Report> {
     let largest = profile.ranges.iter().map(|range| range.max).max().unwrap_or(0);
-    if profile.max_live < largest && profile.max_live < profile.ranges.iter().map(|range| range.min).min().unwrap_or(0) {
+    if profile.max_live < largest && profile.max_live < profile.ranges.iter().map(|range| range.min).min().unwrap_or(0)
+    {
         bail!("no block fits into {} live bytes", profile.max_live);
     }
-    let row = |kind: Kind| Row { heap: kind.name(), least_area: None, least_pool: None, guaranteed: profile.guaranteed(kind) };
+    let row = |kind: Kind| Row {
+        heap: kind.name(),
+        least_area: None,
+        least_pool: None,
+        guaranteed: profile.guaranteed(kind),
+    };
     Ok(Report {
         program: None,
         requests: None,
@@ -270,8 +276,8 @@ fn of_trace(trace: &Trace) -> Result<Report> {
         bail!("the trace has {live} bytes live at once: more than can be replayed");
     }
     let profile = Profile::of(trace)?;
-    let bar = ProgressBar::no_length()
-        .with_style(ProgressStyle::with_template("{spinner} {msg}: {pos} replays, {elapsed}")?);
+    let bar =
+        ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {msg}: {pos} replays, {elapsed}")?);
     let mut rows = Vec::new();
     for kind in Kind::ALL {
         bar.set_message(kind.name());

@@ -83,7 +83,7 @@ impl Trace {
         let mut bytes = vec![0; HEADER_BYTES];
         let read = read_at(&file, &mut bytes, 0).with_context(|| format!("{shown} cannot be read"))?;
         if !bytes[..read].starts_with(&MAGIC) {
-            bail!("{shown} is no trace: make one with memman record -o {shown} -- PROG");
+            bail!("{shown} is no trace: make one with memman record");
         }
         let header = Header::read(&bytes[..read]).with_context(|| format!("{shown} ends within its header"))?;
         if header.version != VERSION {
@@ -479,7 +479,12 @@ mod tests {
     fn events(path: &Path) -> Vec<Op> {
         let mut ops = Vec::new();
         let trace = Trace::open(path).expect("a trace");
-        trace.each(|event| { ops.push(event.op); ControlFlow::Continue(()) }).expect("read");
+        trace
+            .each(|event| {
+                ops.push(event.op);
+                ControlFlow::Continue(())
+            })
+            .expect("read");
         ops
     }
 
