@@ -4,6 +4,7 @@
 
 mod knuth;
 mod launch;
+mod plot;
 mod replay;
 mod size;
 mod trace;
@@ -109,6 +110,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Draw a trace: memory and fragmentation over time, the heap, sizes, lifetimes
+    Plot {
+        /// The trace
+        file: PathBuf,
+        /// The picture: its name ends in .svg, .png or .html
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// The manager
+        #[arg(long, default_value = "ffit")]
+        heap: Heap,
+    },
     /// Say how much memory is enough, for a trace or for a profile
     ///
     /// For a trace: the least area and the least pool in which each manager serves
@@ -189,6 +201,7 @@ fn execute(command: Command) -> Result<()> {
             };
             replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
         }
+        Command::Plot { file, output, heap } => plot::command(&Trace::open(&file)?, heap.kind(), &output),
         Command::Verify { max_live, max_block, powers, policy, memory, threads, output } => {
             let policies = if policy.is_empty() { vec![Policy::FirstFit, Policy::LeftmostBuddy] } else { policy };
             let limits = Limits { memory, threads: threads.into() };
