@@ -2,8 +2,14 @@
 //! and says how much memory is enough. Here stand the commands and their
 //! options; what they do stands in the modules.
 
+mod knuth;
 mod launch;
+mod plot;
+mod replay;
+mod size;
+mod trace;
 mod units;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +17,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use memman::analysis::bounds::SizeRange;
+use memman::analysis::policy::{Kind, Policy};
+use memman::analysis::search::Limits;
+use replay::Ground;
+use trace::Trace;
 
 #[derive(Parser)]
 #[command(name = "memman", version, about = "How much memory is enough: heaps after Knuth under any program")]
@@ -30,12 +41,16 @@ enum Heap {
 }
 
 impl Heap {
-    fn name(self) -> &'static str {
+    fn kind(self) -> Kind {
         match self {
-            Heap::Ffit => "ffit",
-            Heap::Buddy => "buddy",
-            Heap::Ebuddy => "ebuddy",
+            Heap::Ffit => Kind::Ffit,
+            Heap::Buddy => Kind::Buddy,
+            Heap::Ebuddy => Kind::Ebuddy,
         }
+    }
+
+    fn name(self) -> &'static str {
+        self.kind().name()
     }
 }
 
@@ -78,6 +93,95 @@ enum Command {
         #[arg(last = true, required = true, value_name = "PROG")]
         program: Vec<OsString>,
     },
+    /// Run a trace through a manager: footprint, fragmentation, speed, first refusal
+    Replay {
+        /// The trace
+        file: PathBuf,
+        /// The manager
+        #[arg(long, default_value = "ebuddy")]
+        heap: Heap,
+        /// In a pool of so many bytes, as memman run --pool; else in as much as it takes
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+        pool: Option<usize>,
+        /// In an area of so many bytes, as ffit_init and buddy_init get it
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with = "pool")]
+        area: Option<usize>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw a trace: memory and fragmentation over time, the heap, sizes, lifetimes
+    Plot {
+        /// The trace
+        file: PathBuf,
+        /// The picture: its name ends in .svg, .png or .html
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// The manager
+        #[arg(long, default_value = "ffit")]
+        heap: Heap,
+    },
+    /// Say how much memory is enough, for a trace or for a profile
+    ///
+    /// For a trace: the least area and the least pool in which each manager serves
+    /// it, and what is guaranteed for every program with its sizes and counts. For a
+    /// profile the guarantee.
+    Size {
+        /// A trace
+        #[arg(conflicts_with_all = ["max_live", "max_block", "min_block", "profile"], required_unless_present_any = ["max_live", "profile"])]
+        file: Option<PathBuf>,
+        /// The most bytes live at once
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+        max_live: Option<usize>,
+        /// The largest block
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, required_unless_present_any = ["file", "profile"])]
+        max_block: Option<usize>,
+        /// The smallest block: every block is charged as one of these, so a small one costs dearly
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, required_unless_present_any = ["file", "profile"])]
+        min_block: Option<usize>,
+        /// Sizes and counts, as JSON: {"sizes": [{"size": 24, "count": 40}, {"min": 1, "max": 9, "count": 3}]}
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["max_block", "min_block"])]
+        profile: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search every request sequence for the least pool that never refuses
+    ///
+    /// Sizes are granules. First fit and leftmost buddy are the managers' own
+    /// placement, and what is found is replayed on them; the others are models.
+    Verify {
+        /// The most granules live at once
+        #[arg(long, value_name = "GRANULES")]
+        max_live: u32,
+        /// The largest block, in granules
+        #[arg(long, value_name = "GRANULES")]
+        max_block: u32,
+        /// Only blocks of powers of two
+        #[arg(long)]
+        powers: bool,
+        /// ffit, buddy, best-fit, next-fit, good-fit, half-fit or lifo-buddy; may be repeated
+        #[arg(long, value_parser = verify::parse_policy)]
+        policy: Vec<Policy>,
+        /// Memory for the states (K, M, G for powers of 1024)
+        #[arg(long, default_value = "1G", value_name = "SIZE", value_parser = units::parse_size)]
+        memory: usize,
+        /// Threads
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+        /// Write the sequence that breaks a smaller pool as a trace
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Knuth's experiments, on the managers and on other policies
+    Knuth {
+        /// How many runs of each
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..1 << 60))]
+        first_seed: u64,
+    },
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -88,6 +192,40 @@ fn execute(command: Command) -> Result<()> {
         Command::Record { output, heap, pool, program } => {
             let heap = heap.map(Heap::name);
             launch::Launch { heap, pool, stats: false, record: Some(&output), program: &program }.execute()
+        }
+        Command::Replay { file, heap, pool, area, json } => {
+            let ground = match (pool, area) {
+                (Some(bytes), _) => Ground::Pool(bytes),
+                (None, Some(bytes)) => Ground::Area(bytes),
+                (None, None) => Ground::Open,
+            };
+            replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
+        }
+        Command::Plot { file, output, heap } => plot::command(&Trace::open(&file)?, heap.kind(), &output),
+        Command::Verify { max_live, max_block, powers, policy, memory, threads, output } => {
+            let policies = if policy.is_empty() { vec![Policy::FirstFit, Policy::LeftmostBuddy] } else { policy };
+            let limits = Limits { memory, threads: threads.into() };
+            let (live, largest) = (max_live, max_block);
+            verify::command(&verify::Options { policies, live, largest, powers, limits, output })
+        }
+        Command::Knuth { seeds, first_seed } => knuth::command(first_seed, seeds),
+        Command::Size { file: Some(file), json, .. } => {
+            size::command(&size::Question::Trace(&Trace::open(&file)?), json)
+        }
+        Command::Size { max_live, max_block, min_block, profile, json, .. } => {
+            let profile = match (profile, max_live, max_block, min_block) {
+                (Some(path), max_live, ..) => {
+                    let mut profile = size::Profile::read(&path)?;
+                    profile.max_live = max_live.unwrap_or(profile.max_live).min(profile.max_live);
+                    profile
+                }
+                (None, Some(max_live), Some(max_block), Some(min_block)) => {
+                    anyhow::ensure!(min_block <= max_block, "--min-block is larger than --max-block");
+                    size::Profile { ranges: vec![SizeRange::any(min_block, max_block)], max_live }
+                }
+                _ => anyhow::bail!("give a trace, a --profile, or --max-live, --max-block and --min-block"),
+            };
+            size::command(&size::Question::Profile(profile), json)
         }
     }
 }

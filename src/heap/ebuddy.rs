@@ -44,7 +44,7 @@ impl Ebuddy {
     ///
     /// # Safety
     /// As [`Buddy::over`].
-    pub(crate) unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
+    pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let (main, emergency) = Self::shares(granules);
         // SAFETY: the caller's promise; the parts do not overlap.
         unsafe {

@@ -113,7 +113,7 @@ impl Ffit {
     /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
     /// zeroed bytes at `tables`, 8-aligned, are the heap's alone. The tables
     /// may lie in the blocks where the first block keeps them, for ever.
-    pub(crate) unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
+    pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
         let tags = tables.as_ptr().cast::<Tags>();
         // SAFETY: the tree's words follow the tags.
