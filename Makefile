@@ -35,7 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-install fuzz sanitize install uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-readme check-install fuzz sanitize install uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -173,6 +173,9 @@ check-prefix:
 $(BUILD)/prefixed: c-tests/prefixed.c $(LIBRARIES) $(HEADERS)
 	$(CC) $(CFLAGS) $(C_TEST_FLAGS) $< -o $@ $(LIBS_shared)
 
+check-readme: all
+	c-tests/check-readme.sh README.md $(BUILD)
+
 check-install: all
 	c-tests/check-install.sh
 
@@ -192,7 +195,7 @@ test:
 	$(CARGO) clippy --quiet -j$(JOBS) --lib -- -D warnings
 	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
 	$(CARGO) test --quiet -j$(JOBS) --workspace
-	$(MAKE) --no-print-directory check-libraries check-prefix check-install c-test steps
+	$(MAKE) --no-print-directory check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
 # Minutes, two cores and up to 2 GiB: every exact figure of the theory, found

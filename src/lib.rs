@@ -16,3 +16,8 @@ pub mod heap;
 mod malloc;
 mod platform;
 pub mod sync;
+
+// The README's examples in Rust are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

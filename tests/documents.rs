@@ -1,0 +1,56 @@
+//! Holds what the documents say to what there is: the settings to the code that
+//! reads them, and every link to a file.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// What stands between each `before` and the next `after`.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    text.split(before).skip(1).filter_map(|rest| Some(rest.split_once(after)?.0)).collect()
+}
+
+#[test]
+fn the_readme_has_every_setting_and_no_other() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("| key | values | default | |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+
+    let code = read("src/malloc/config.rs");
+    let (_, keys) = code.split_once("match key {").unwrap();
+    let (keys, _) = keys.split_once("unknown key").unwrap();
+    // The keys' arms stand one step further left than those of their values.
+    let indent = keys.lines().nth(1).unwrap().find('b').unwrap();
+    let arms = keys.lines().filter(|line| line.find("b\"") == Some(indent) && line.contains("=>"));
+    let read: BTreeSet<&str> = arms.map(|arm| between(arm, "b\"", "\"")[0]).collect();
+
+    assert!(read.len() >= 8, "the keys were not found: {read:?}");
+    assert_eq!(documented, read, "README.md (left) and src/malloc/config.rs (right)");
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut links = 0;
+    for document in ["README.md", "src/README.md", "docs/design.md", "docs/steps.md"] {
+        let text = read(document);
+        for link in between(&text, "](", ")") {
+            let (file, _) = link.split_once('#').unwrap_or((link, ""));
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            links += 1;
+            let target = root().join(document).parent().unwrap().join(file);
+            assert!(target.exists(), "{document}: no {link}");
+        }
+    }
+    assert!(links > 20, "the links were not found");
+}
