@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use memman::analysis::bounds::SizeRange;
 use memman::analysis::policy::{Kind, Policy};
 use memman::analysis::search::Limits;
@@ -182,6 +182,11 @@ enum Command {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..1 << 60))]
         first_seed: u64,
     },
+    /// Write the man pages of this program and of its commands
+    Man {
+        /// Where to, a directory
+        directory: PathBuf,
+    },
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -207,6 +212,11 @@ fn execute(command: Command) -> Result<()> {
             let limits = Limits { memory, threads: threads.into() };
             let (live, largest) = (max_live, max_block);
             verify::command(&verify::Options { policies, live, largest, powers, limits, output })
+        }
+        Command::Man { directory } => {
+            let shown = directory.display().to_string();
+            clap_mangen::generate_to(Arguments::command().flatten_help(true), &directory)
+                .with_context(|| format!("man pages cannot be written to {shown}"))
         }
         Command::Knuth { seeds, first_seed } => knuth::command(first_seed, seeds),
         Command::Size { file: Some(file), json, .. } => {

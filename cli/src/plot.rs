@@ -173,6 +173,11 @@ fn draw(svg: &mut String, title: &str, trace: &Trace, all: &Collector) -> Drawn 
     Ok(())
 }
 
+/// A label of an axis.
+fn label(value: &f64) -> String {
+    if value.fract() == 0.0 { grouped(*value as u64) } else { format!("{value:.1}") }
+}
+
 /// Values hold until the next sample.
 fn steps(samples: &[Sample], end: u64, unit: f64, value: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
     let mut points = Vec::with_capacity(2 * samples.len());
@@ -193,8 +198,15 @@ fn draw_sizes(canvas: &Canvas, trace: &Trace, all: &Collector) -> Drawn {
         .margin(10)
         .x_label_area_size(36)
         .y_label_area_size(70)
-        .build_cartesian_2d(0.0..trace.duration.max(1) as f64 / second, 0.0..most as f64 / byte * 1.05)?;
-    chart.configure_mesh().x_desc(seconds).y_desc(unit).light_line_style(WHITE).draw()?;
+        .build_cartesian_2d(0.0..trace.duration.max(1) as f64 / second, 0.0..most as f64 / byte * 1.4)?;
+    chart
+        .configure_mesh()
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .x_desc(seconds)
+        .y_desc(unit)
+        .light_line_style(WHITE)
+        .draw()?;
     let line = |value: &dyn Fn(&Sample) -> u64| {
         steps(&all.samples, trace.duration, second, |sample| value(sample) as f64 / byte)
     };
@@ -210,7 +222,7 @@ fn draw_sizes(canvas: &Canvas, trace: &Trace, all: &Collector) -> Drawn {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.85))
         .border_style(PLAIN)
         .label_font(("sans-serif", 14))
@@ -226,7 +238,15 @@ fn draw_fragmentation(canvas: &Canvas, trace: &Trace, all: &Collector) -> Drawn 
         .x_label_area_size(36)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..trace.duration.max(1) as f64 / second, 0.0..100.0)?;
-    chart.configure_mesh().x_desc(seconds).y_desc("%").y_labels(5).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .x_desc(seconds)
+        .y_desc("%")
+        .y_labels(5)
+        .light_line_style(WHITE)
+        .draw()?;
     let points = steps(&all.samples, trace.duration, second, |sample| 100.0 * sample.fragmentation());
     chart.draw_series(AreaSeries::new(points, 0.0, FOOTPRINT.mix(0.35)).border_style(FOOTPRINT))?;
     Ok(())
@@ -244,7 +264,14 @@ fn draw_map(canvas: &Canvas, trace: &Trace, all: &Collector) -> Drawn {
         .x_label_area_size(36)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..trace.duration.max(1) as f64 / second, 0.0..all.extent / byte)?;
-    chart.configure_mesh().disable_mesh().x_desc(seconds).y_desc(format!("address, {unit}")).draw()?;
+    chart
+        .configure_mesh()
+        .disable_mesh()
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .x_desc(seconds)
+        .y_desc(format!("address, {unit}"))
+        .draw()?;
     let row = all.extent / byte / ROWS as f64;
     let mut rectangles = Vec::new();
     for (at, column) in all.columns.iter().enumerate() {
