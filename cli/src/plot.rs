@@ -56,8 +56,9 @@ impl Collector {
             if block.used {
                 let start = (block.address - view.heap.base()) as f64 / row;
                 let end = start + block.size as f64 / row;
-                for at in start as usize..(end.ceil() as usize).min(ROWS) {
-                    live[at] += (end.min(at as f64 + 1.0) - start.max(at as f64)) as f32;
+                let rows = start as usize..(end.ceil() as usize).min(ROWS);
+                for (at, row) in live.iter_mut().enumerate().take(rows.end).skip(rows.start) {
+                    *row += (end.min(at as f64 + 1.0) - start.max(at as f64)) as f32;
                 }
             }
             // An open heap's emergency part is never needed, and far away.

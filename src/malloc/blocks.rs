@@ -1,5 +1,5 @@
 //! Blocks that are no cells: from the core heaps, or mappings of their own.
-//! May use: `config`, `heaps`, `huge`, `message`, `process`.
+//! May use: `config`, `heaps`, `huge`, `message`, `process`, `region`.
 
 use core::ptr::NonNull;
 

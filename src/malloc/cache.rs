@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `blocks`, `classes`, `slab`, `heaps`, `process`,
-//! `region`, `platform`'s slot.
+//! `config`, `message`, `region`, `platform`'s slot.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. A cell of another thread's slab is kept in a small batch and

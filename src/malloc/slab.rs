@@ -1,6 +1,6 @@
 //! Slabs: spans cut into equal cells. A slab's header stands in its region's
 //! table, not in the slab, and is found from a cell's address alone. May use:
-//! `classes`, `region`.
+//! `cache`'s name, `classes`, `region`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
