@@ -10,7 +10,7 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use memman::analysis::bounds::{SizeRange, first_fit_granules, leftmost_buddy_granules, robson_granules};
 use memman::analysis::policy::{Kind, Model, Owned, Policy};
-use memman::analysis::search::{Limits, NoAnswer, Op, Placement, Question, least_pool, replay};
+use memman::analysis::search::{Limits, NoAnswer, Op, Question, least_pool, replay};
 use memman::heap::ALIGNMENT;
 
 use crate::replay::{Ground, Heap};
