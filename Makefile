@@ -35,7 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-readme check-install fuzz sanitize install uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-readme check-install fuzz sanitize install install-tools uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -194,6 +194,7 @@ test:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet -j$(JOBS) --lib -- -D warnings
 	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
+	$(MAKE) --no-print-directory tools
 	$(CARGO) test --quiet -j$(JOBS) --workspace
 	$(MAKE) --no-print-directory check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
@@ -244,7 +245,16 @@ install: all
 	printenv PKG_CONFIG_FILE > $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
 
+# The program, what it preloads, and its man pages.
+install-tools: install tools
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	$(INSTALL) -m 755 $(BUILD)/memman $(DESTDIR)$(PREFIX)/bin/memman
+	$(INSTALL) -m 755 $(BUILD)/libmemman_record.so $(DESTDIR)$(LIBDIR)/libmemman_record.so
+	$(BUILD)/memman man $(DESTDIR)$(PREFIX)/share/man/man1
+
 uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/memman $(DESTDIR)$(LIBDIR)/libmemman_record.so
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/memman.1 $(DESTDIR)$(PREFIX)/share/man/man1/memman-*.1
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmemman.so.1 libmemman.so libmemman.a pkgconfig/memman.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS)))
 
@@ -267,6 +277,7 @@ help:
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
 	@echo 'make steps              instructions of single calls in the worst states'
 	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'
+	@echo 'make install-tools      the program memman and its man pages too'
 	@echo 'make uninstall          the same files away'
 	@echo 'make clean              what was built'
 	@echo '     SYMBOL_PREFIX=mm_  with any of these: mm_ffit_init, mm_ffit_heap_t ..., for programs'
