@@ -15,7 +15,7 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let config = process::config();
     heaps::tick(config);
     let huge = || huge::get(config, size, align, zero);
-    if config.pool != 0 {
+    let block = if config.pool != 0 {
         heaps::get(config, size, align)
     } else if config.cache && (size >= config.huge || align >= config.huge) {
         huge()
@@ -23,7 +23,11 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
         // Where no region will do, as under a tight limit, a mapping of just
         // that size may.
         heaps::get(config, size, align).or_else(huge)
+    };
+    if block.is_none() {
+        heaps::refused(config);
     }
+    block
 }
 
 /// Frees a block, or says what is wrong with the pointer and ends the process.

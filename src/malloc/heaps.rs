@@ -22,14 +22,21 @@ const MAX_REGIONS: usize = 32;
 pub(super) struct Heap {
     regions: [Option<NonNull<Region>>; MAX_REGIONS],
     count: usize,
+    /// Requests of threads at home here that nobody could serve.
+    pub failed: u64,
+    /// The largest size that was ever requested of it.
+    pub largest_request: usize,
 }
 
 // SAFETY: regions are reached under the heap's lock.
 unsafe impl Send for Heap {}
 
-static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] =
-    [const { Mutex::from_raw(<FutexLock as RawMutex>::INIT, Heap { regions: [None; MAX_REGIONS], count: 0 }) };
-        MAX_HEAPS];
+static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] = [const {
+    Mutex::from_raw(
+        <FutexLock as RawMutex>::INIT,
+        Heap { regions: [None; MAX_REGIONS], count: 0, failed: 0, largest_request: 0 },
+    )
+}; MAX_HEAPS];
 
 /// Whether there was ever a second thread: until then all comes from heap 0.
 static THREADED: AtomicBool = AtomicBool::new(false);
@@ -47,6 +54,7 @@ impl Heap {
     }
 
     fn get(&mut self, size: usize, align: usize) -> Option<Fresh> {
+        self.largest_request = self.largest_request.max(size);
         self.regions().find_map(|region| region.get(size, align))
     }
 
@@ -102,6 +110,12 @@ pub(super) fn get(config: &Config, size: usize, align: usize) -> Option<Fresh> {
     found.or_else(|| heaps().find_map(|heap| heap.lock().get(size, align)))
 }
 
+/// Counts a request that was refused.
+#[cold]
+pub(super) fn refused(config: &Config) {
+    HEAPS[home(config)].lock().failed += 1;
+}
+
 /// The heap that a region belongs to.
 fn heap_of(region: NonNull<Region>) -> MutexGuard<'static, FutexLock, Heap> {
     // SAFETY: regions stay, and the number of its heap never changes.
@@ -121,10 +135,12 @@ pub(super) enum Bad {
     Corrupted,
 }
 
-/// Runs `action` on the region of a block, under its heap's lock.
-fn in_region<T>(block: *const u8, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
+/// Runs `action` on the region of a block, under its heap's lock, for a request
+/// of `size` bytes.
+fn in_region<T>(block: *const u8, size: usize, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
     let region = region_of(block).ok_or(Bad::Foreign)?;
-    let _lock = heap_of(region);
+    let mut heap = heap_of(region);
+    heap.largest_request = heap.largest_request.max(size);
     // SAFETY: the heap's lock is held.
     Ok(action(unsafe { &mut *region.as_ptr() }))
 }
@@ -142,7 +158,7 @@ fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
 /// # Safety
 /// Nobody uses the block after this call.
 pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
-    in_region(block, |region| {
+    in_region(block, 0, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
         let limit = config.retain.max(region.stats().used as usize);
@@ -188,7 +204,7 @@ pub(super) fn tick(config: &Config) {
 
 /// The size of a block.
 pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
-    in_region(block, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
+    in_region(block, 0, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
 }
 
 /// Extends a block; in a pool it may move, else it stays or there is no room.
@@ -196,7 +212,7 @@ pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
 /// # Safety
 /// Where the result differs from `block`, nobody uses `block` afterwards.
 pub(super) unsafe fn extend(config: &Config, block: *mut u8, size: usize) -> Result<Option<NonNull<u8>>, Bad> {
-    in_region(block, |region| {
+    in_region(block, size, |region| {
         let result = if config.pool != 0 {
             // SAFETY: the caller's promise.
             unsafe { region.extend(block, size) }.map(Some)

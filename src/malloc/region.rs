@@ -497,7 +497,6 @@ impl Region {
             used: all.used - self.own.used,
             peak: all.peak - self.own.used,
             blocks: all.blocks - self.own.blocks,
-            largest_request: if all.largest_request == self.own.largest_request { 0 } else { all.largest_request },
             ..all
         }
     }

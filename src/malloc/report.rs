@@ -40,11 +40,11 @@ fn sum(heap: &mut heaps::Heap) -> (Stats, usize, usize) {
         all.peak += stats.peak;
         all.largest_free = all.largest_free.max(stats.largest_free);
         all.blocks += stats.blocks;
-        all.failed += stats.failed;
-        all.largest_request = all.largest_request.max(stats.largest_request);
         bytes += region.bytes();
         dirty += region.dirty();
     }
+    all.failed = heap.failed;
+    all.largest_request = heap.largest_request as u64;
     (all, bytes, dirty)
 }
 
