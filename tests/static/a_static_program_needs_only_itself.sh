@@ -6,11 +6,11 @@
 
 source=$ROOT/tests/helpers/workload.c
 cp "$ARCHIVE" "$work/libmemman.a"
-mkdir "$work/root"
+mkdir "$work/jail"
 build() { # NAME ARGUMENTS...
     local name=$1
     shift
-    musl-gcc -std=gnu17 -O1 -Wall -Wextra -Werror -I"$ROOT/tests" -o "$work/root/$name" "$@" ||
+    musl-gcc -std=gnu17 -O1 -Wall -Wextra -Werror -I"$ROOT/tests" -o "$work/jail/$name" "$@" ||
         fail "$name does not link"
 }
 build plain -static "$source" "$work/libmemman.a"
@@ -20,12 +20,12 @@ build collected -static -ffunction-sections -Wl,--gc-sections "$source" "$work/l
 
 confs=("")
 [ -z "${MEMMAN-}" ] || confs=("" heap:ffit heap:buddy cache:off pool:64M)
-for program in "$work"/root/*; do
+for program in "$work"/jail/*; do
     for conf in "${confs[@]}"; do
         ok "${program##*/}, ${conf:-default}" env ${conf:+MEMMAN_CONF="$conf"} "$program"
         [ "$(id -u)" -eq 0 ] || continue
         ok "${program##*/} in a chroot, ${conf:-default}" env ${conf:+MEMMAN_CONF="$conf"} \
-            chroot "$work/root" "/${program##*/}"
+            chroot "$work/jail" "/${program##*/}"
     done
     [ -z "${MEMMAN-}" ] && continue
     said=$(MEMMAN_CONF=stats:exit "$program" 2>&1 >/dev/null)
