@@ -4,7 +4,8 @@
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. A cell of another thread's slab is kept in a small batch and
-//! then pushed on that thread's *inbox*, one atomic exchange a batch.
+//! then pushed on that thread's *inbox*, one atomic exchange a batch. Its
+//! owner sorts what came before it takes anything new.
 //!
 //! A cache outlives its thread. What its thread leaves behind goes to the
 //! *shared* cache, which has a lock: other threads take slabs from there before
@@ -32,8 +33,8 @@ const BATCH_CELLS: u32 = 64;
 const BATCH_BYTES: u32 = 32 << 10;
 /// For so many caches at once.
 const BATCHES: usize = 4;
-/// How many cells of the inbox one slow malloc sorts at most, so that none
-/// takes longer than some dozen microseconds.
+/// How many cells of the inbox one slow malloc sorts at most, so that its time
+/// has a bound however many have come.
 const SORT: usize = 4096;
 
 /// Every so many refills a thread looks at the clock.
