@@ -202,13 +202,13 @@ fn tables_bytes(kind: Kind, granules: usize) -> usize {
 }
 
 /// What the malloc keeps at the start of a pool without caches: a descriptor,
-/// the manager's tables, and two bits a page; whole pages. The integration tests
+/// the manager's tables, and three bits a page; whole pages. The integration tests
 /// hold it against the malloc itself.
 fn pool_bookkeeping(kind: Kind, bytes: usize) -> usize {
-    const DESCRIPTOR: usize = 448;
+    const DESCRIPTOR: usize = 512;
     let page_bits = bytes.div_ceil(PAGE).div_ceil(64) * 8;
     let tables = DESCRIPTOR + tables_bytes(kind, bytes / ALIGNMENT);
-    (tables + 2 * page_bits).next_multiple_of(64).next_multiple_of(PAGE)
+    (tables + 3 * page_bits).next_multiple_of(64).next_multiple_of(PAGE)
 }
 
 /// A refused request.

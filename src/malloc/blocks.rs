@@ -16,13 +16,13 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     heaps::tick(config);
     let huge = || huge::get(config, size, align, zero);
     let block = if config.pool != 0 {
-        heaps::get(config, size, align)
+        heaps::get(config, size, align, false)
     } else if config.cache && (size >= config.huge || align >= config.huge) {
         huge()
     } else {
         // Where no region will do, as under a tight limit, a mapping of just
         // that size may.
-        heaps::get(config, size, align).or_else(huge)
+        heaps::get(config, size, align, false).or_else(huge)
     };
     if block.is_none() {
         heaps::refused(config);

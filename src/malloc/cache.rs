@@ -315,15 +315,19 @@ unsafe fn take_shared(cache: *mut Cache, class: usize) -> *mut Slab {
 /// `cache` is the caller's.
 unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Slab {
     let span = span_of(class);
-    let Some(fresh) = heaps::get(config, span, span) else { return ptr::null_mut() };
+    // SAFETY: the caller's promise.
+    let growing = unsafe {
+        let taken = &mut (*cache).taken[class];
+        *taken = taken.saturating_add(1);
+        *taken > GROWING
+    };
+    let Some(fresh) = heaps::get(config, span, span, growing) else { return ptr::null_mut() };
     // SAFETY: a new span, aligned to its size, and with it its headers.
     unsafe {
         let slab = header_of(fresh.block.as_ptr());
         // A class that grows will use the whole slab: one system call instead of
         // a fault for each page.
-        let taken = &mut (*cache).taken[class];
-        *taken = taken.saturating_add(1);
-        if fresh.zero && *taken > GROWING {
+        if fresh.zero && growing {
             platform::populate(fresh.block.as_ptr(), span);
         }
         let owner = if (*cache).is_shared() { NOBODY } else { platform::thread() };
@@ -614,7 +618,7 @@ fn adopt(config: &Config) -> *mut Cache {
         cache
     };
     let cache = if idle.is_null() {
-        let Some(fresh) = heaps::get(config, size_of::<Cache>(), align_of::<Cache>()) else {
+        let Some(fresh) = heaps::get(config, size_of::<Cache>(), align_of::<Cache>(), false) else {
             return NO_CACHE.0.get();
         };
         let cache: *mut Cache = fresh.block.as_ptr().cast();

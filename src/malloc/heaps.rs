@@ -53,9 +53,9 @@ impl Heap {
         self.regions[..self.count].iter().flatten().map(|region| unsafe { &mut *region.as_ptr() })
     }
 
-    fn get(&mut self, size: usize, align: usize) -> Option<Fresh> {
+    fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
         self.largest_request = self.largest_request.max(size);
-        self.regions().find_map(|region| region.get(size, align))
+        self.regions().find_map(|region| region.get(size, align, dense))
     }
 
     fn push(&mut self, region: NonNull<Region>) {
@@ -74,7 +74,7 @@ impl Heap {
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
         // SAFETY: just made, for this heap.
-        unsafe { (*region.as_ptr()).get(size, align) }
+        unsafe { (*region.as_ptr()).get(size, align, false) }
     }
 }
 
@@ -97,17 +97,19 @@ fn home(config: &Config) -> usize {
 }
 
 /// Gets a block: from the thread's own heap, from another where that one is
-/// locked or has no room, from the OS at last.
-pub(super) fn get(config: &Config, size: usize, align: usize) -> Option<Fresh> {
+/// locked or has no room, from the OS at last. `dense` says that all of it will
+/// be used soon.
+pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = home(config);
     let heaps = || (0..config.heaps).map(|n| &HEAPS[(home + n) % config.heaps]);
-    let unlocked = heaps().find_map(|heap| heap.try_lock()?.get(size, align));
+    let unlocked = heaps().find_map(|heap| heap.try_lock()?.get(size, align, dense));
     let found = unlocked.or_else(|| {
         let mut own = HEAPS[home].lock();
-        own.get(size, align).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+        own.get(size, align, dense)
+            .or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
     });
     // Somebody may have had a lock with the only room there is.
-    found.or_else(|| heaps().find_map(|heap| heap.lock().get(size, align)))
+    found.or_else(|| heaps().find_map(|heap| heap.lock().get(size, align, dense)))
 }
 
 /// Counts a request that was refused.

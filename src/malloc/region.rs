@@ -53,6 +53,12 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Each region is as large as all before it together: this is enough.
 const MAX_REGIONS: usize = 2048;
 
+/// What the processor can map at once.
+const HUGE_PAGE: usize = 2 << 20;
+/// A region with so much in use, which grows by what will all be used, does so
+/// in huge pages: what the last of them leaves unused is then little beside it.
+const GROWS_HUGE: usize = 16 << 20;
+
 /// The header of the unit that `address` lies in; of zeros where it is in no
 /// region.
 ///
@@ -154,6 +160,11 @@ pub(super) struct Region {
     /// The 64 parts of the region that are memory, and how large a part is.
     committed: u64,
     step: usize,
+    /// What was handed out since the last part became memory: bytes that will
+    /// all be used, and all bytes.
+    dense: usize,
+    handed: usize,
+    huge_pages: Option<bool>,
     /// Pages of free blocks that may hold memory.
     dirty: Bits,
     dirty_pages: usize,
@@ -242,7 +253,7 @@ impl Region {
         if end >= bytes || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
             return None;
         }
-        let step = bytes.div_ceil(64).next_multiple_of(PAGE);
+        let step = bytes.div_ceil(64).next_multiple_of(HUGE_PAGE);
         let first = end.div_ceil(step);
         if !committed {
             // SAFETY: the caller's promise.
@@ -267,6 +278,9 @@ impl Region {
                 manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
                 committed: if committed { !0 } else { !0 >> (64 - first.min(64)) },
                 step,
+                dense: 0,
+                handed: 0,
+                huge_pages: plan.huge_pages,
                 dirty: Bits(base.byte_add(dirty).cast()),
                 dirty_pages: 0,
                 aging: Bits(base.byte_add(aging).cast()),
@@ -377,6 +391,12 @@ impl Region {
         let done = unsafe { platform::commit(self.base.as_ptr().byte_add(from), to - from) };
         if done {
             self.committed |= wanted;
+            let dense = self.dense >= self.handed / 8 * 7 && self.stats().used as usize >= GROWS_HUGE;
+            if self.huge_pages.is_none() && dense {
+                // SAFETY: as above.
+                unsafe { platform::advise_huge(self.base.as_ptr().byte_add(from), to - from, true) };
+            }
+            (self.dense, self.handed) = (0, 0);
         }
         done
     }
@@ -411,11 +431,14 @@ impl Region {
         zero
     }
 
-    /// Gets a block; `None` where the region has no room.
-    pub fn get(&mut self, size: usize, align: usize) -> Option<Fresh> {
+    /// Gets a block; `None` where the region has no room. `dense` says that all
+    /// of it will be used soon.
+    pub fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
         let block = each!(&mut self.manager, manager => {
             if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
         })?;
+        self.handed += size;
+        self.dense += if dense { size } else { 0 };
         self.admit(block)
     }
 
