@@ -3,9 +3,9 @@
 //! `config`, `message`, `region`, `platform`'s slot.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
-//! without locks. A cell of another thread's slab is kept in a small batch and
-//! then pushed on that thread's *inbox*, one atomic exchange a batch. Its
-//! owner sorts what came before it takes anything new.
+//! without locks. A cell of another thread's slab is added to the slab's list of
+//! remote cells, one atomic exchange, and the first in that list puts the slab in
+//! its owner's *inbox*. The owner looks there before it takes anything new.
 //!
 //! A cache outlives its thread. What its thread leaves behind goes to the
 //! *shared* cache, which has a lock: other threads take slabs from there before
@@ -27,29 +27,14 @@ use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
 
-/// Frees for other threads' caches are kept until there are so many for one,
-const BATCH_CELLS: u32 = 64;
-/// or so many bytes of them.
-const BATCH_BYTES: u32 = 32 << 10;
-/// For so many caches at once.
-const BATCHES: usize = 4;
-/// How many cells of the inbox one slow malloc sorts at most, so that its time
-/// has a bound however many have come.
-const SORT: usize = 4096;
+/// How many slabs of its inbox one slow malloc looks at at most, so that its
+/// time has a bound however many are there.
+const SORT: usize = 256;
 
 /// Every so many refills a thread looks at the clock.
 const TICK_REFILLS: u32 = 8;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
-
-/// Cells on their way to another cache.
-struct Batch {
-    owner: *mut Cache,
-    head: *mut Cell,
-    tail: *mut Cell,
-    cells: u32,
-    bytes: u32,
-}
 
 /// A thread's cache. The fast path reads `current` only.
 #[repr(C, align(64))]
@@ -63,20 +48,20 @@ pub(super) struct Cache {
     /// For each class how many slabs it has taken from the heaps.
     taken: [u8; CLASSES],
     refills: u32,
-    /// Cells from the inbox that are yet to be sorted into their slabs.
-    pending: *mut Cell,
-    batches: [Batch; BATCHES],
+    /// Slabs from the inbox that are yet to be looked at.
+    pending: *mut Slab,
     /// The next in the list of caches without a thread.
     next: *mut Cache,
     inbox: Inbox,
 }
 
-/// Where others push cells: on a cache line of its own.
+/// Where others push slabs in which they freed cells: on a cache line of its
+/// own.
 #[repr(align(64))]
 struct Inbox {
-    cells: AtomicPtr<Cell>,
-    /// Whether a thread has the cache.
-    has_thread: AtomicBool,
+    slabs: AtomicPtr<Slab>,
+    /// Whether nobody looks here, as the cache waits for a thread.
+    idle: AtomicBool,
 }
 
 /// A static that is never written: what slots point to without a cache.
@@ -184,8 +169,6 @@ unsafe fn push(slab: *mut Slab, cell: *mut u8) -> bool {
 }
 
 impl Cache {
-    const EMPTY_BATCH: Batch =
-        Batch { owner: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), cells: 0, bytes: 0 };
     // What a cache is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
     const EMPTY: Cache = Cache {
@@ -195,9 +178,8 @@ impl Cache {
         taken: [0; CLASSES],
         refills: 0,
         pending: ptr::null_mut(),
-        batches: [Self::EMPTY_BATCH; BATCHES],
         next: ptr::null_mut(),
-        inbox: Inbox { cells: AtomicPtr::new(ptr::null_mut()), has_thread: AtomicBool::new(false) },
+        inbox: Inbox { slabs: AtomicPtr::new(ptr::null_mut()), idle: AtomicBool::new(false) },
     };
 
     /// Whether this is the shared cache, whose lock is then held.
@@ -252,16 +234,15 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
             if (*cache).refills.is_multiple_of(TICK_REFILLS) {
                 heaps::tick(config);
             }
-            flush_all(config, cache);
-            sort(config, cache, SORT);
         }
+        sort(config, cache, SORT);
         let current = (*cache).current[class];
         if current == NO_SLAB.0.get() || (*current).free.is_null() {
             let mut next = (*cache).partial[class];
             if !next.is_null() {
                 (*cache).unlink_partial(next);
             } else {
-                next = take_shared(cache, class);
+                next = take_shared(config, cache, class);
                 if next.is_null() {
                     if current != NO_SLAB.0.get() && (*current).extend() {
                         return get_fast(cache, class);
@@ -292,17 +273,19 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `cache` is the caller's.
-unsafe fn take_shared(cache: *mut Cache, class: usize) -> *mut Slab {
+unsafe fn take_shared(config: &Config, cache: *mut Cache, class: usize) -> *mut Slab {
     // SAFETY: the shared cache is used under its lock.
     unsafe {
-        if (*cache).is_shared() || SHARED.partial[class].load(Ordering::Relaxed) == 0 {
+        let shared = SHARED.cache.get();
+        let nothing = SHARED.partial[class].load(Ordering::Relaxed) == 0 && (*shared).inbox.is_empty();
+        if (*cache).is_shared() || nothing {
             return ptr::null_mut();
         }
         let _lock = SHARED.lock.lock();
-        let shared = &mut *SHARED.cache.get();
-        let slab = shared.partial[class];
+        sort(config, shared, SORT);
+        let slab = (*shared).partial[class];
         if !slab.is_null() {
-            shared.unlink_partial(slab);
+            (*shared).unlink_partial(slab);
             (*slab).set_owner(platform::thread(), cache);
         }
         slab
@@ -433,14 +416,9 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             }
             return;
         }
-        let mut cache = own();
-        if cache == NO_CACHE.0.get() {
-            cache = adopt(config);
-        }
-        if is_none(cache) || (*slab).cache() == SHARED.cache.get() {
-            send(config, block);
-        } else {
-            batch(config, cache, slab, block);
+        (*block.cast::<Cell>()).mark = mark_of(block);
+        if (*slab).free_remotely(block.cast()) {
+            notify(slab);
         }
     }
 }
@@ -458,113 +436,37 @@ pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *mut u8) -> bool {
     }
 }
 
-/// Gives one cell to whom its slab belongs.
+/// Puts a slab with remote cells in its owner's inbox.
 ///
 /// # Safety
-/// Nobody uses the cell any more.
-unsafe fn send(config: &Config, cell: *mut u8) {
-    // SAFETY: a cell in use keeps its slab in being; the cache of a slab in
-    // the shared one only changes under that one's lock.
+/// The slab is in no inbox, and is not to be put in one by others.
+unsafe fn notify(slab: *mut Slab) {
+    // SAFETY: a slab with remote cells stays in being, and caches always do.
     unsafe {
-        let slab = Slab::head(header_of(cell));
-        let mut cache = (*slab).cache();
-        if cache == SHARED.cache.get() {
-            let _lock = SHARED.lock.lock();
-            cache = (*slab).cache();
-            if cache == SHARED.cache.get() {
-                if !push(slab, cell) {
-                    attend(config, cache, slab);
-                }
-                return;
+        loop {
+            let cache = (*slab).cache();
+            // The slabs of a thread that ends go elsewhere before its cache is
+            // idle.
+            if !(*cache).inbox.idle.load(Ordering::Acquire) {
+                return (*cache).inbox.push(slab);
             }
         }
-        (*cell.cast::<Cell>()).mark = mark_of(cell);
-        (*cache).inbox.push(cell.cast(), cell.cast());
-    }
-}
-
-/// Keeps a cell for its slab's owner until there are more.
-///
-/// # Safety
-/// `cache` is the caller's, and nobody uses the cell any more.
-unsafe fn batch(config: &Config, cache: *mut Cache, slab: *mut Slab, cell: *mut u8) {
-    // SAFETY: cache and cell are the caller's.
-    unsafe {
-        let owner = (*slab).cache();
-        let index = owner.addr() / platform::PAGE % BATCHES;
-        if (*cache).batches[index].owner != owner {
-            flush(config, cache, index);
-        }
-        let batch = &mut (*cache).batches[index];
-        let cell: *mut Cell = cell.cast();
-        (*cell).next = batch.head;
-        (*cell).mark = mark_of(cell.cast());
-        if batch.head.is_null() {
-            batch.tail = cell;
-            batch.owner = owner;
-        }
-        batch.head = cell;
-        batch.cells += 1;
-        batch.bytes += (*slab).cell();
-        if batch.cells >= BATCH_CELLS || batch.bytes >= BATCH_BYTES {
-            flush(config, cache, index);
-        }
-    }
-}
-
-/// Pushes a batch on its inbox.
-///
-/// # Safety
-/// `cache` is the caller's.
-unsafe fn flush(config: &Config, cache: *mut Cache, index: usize) {
-    // SAFETY: the cells of the batch are the caller's.
-    unsafe {
-        let batch = &mut (*cache).batches[index];
-        let (owner, head, tail) = (batch.owner, batch.head, batch.tail);
-        *batch = Cache::EMPTY_BATCH;
-        if head.is_null() {
-            return;
-        }
-        if (*owner).inbox.has_thread.load(Ordering::Relaxed) {
-            (*owner).inbox.push(head, tail);
-        } else {
-            // Its thread has ended, and its slabs have gone elsewhere.
-            send_all(config, head);
-        }
-    }
-}
-
-/// # Safety
-/// The cells are the caller's.
-unsafe fn send_all(config: &Config, mut cell: *mut Cell) {
-    while !cell.is_null() {
-        // SAFETY: a free cell leads to the next, before it is given away.
-        unsafe {
-            let next = (*cell).next;
-            send(config, cell.cast());
-            cell = next;
-        }
-    }
-}
-
-unsafe fn flush_all(config: &Config, cache: *mut Cache) {
-    for index in 0..BATCHES {
-        // SAFETY: the caller's cache.
-        unsafe { flush(config, cache, index) };
     }
 }
 
 impl Inbox {
-    /// Pushes the cells from `head` to `tail`.
-    ///
+    fn is_empty(&self) -> bool {
+        self.slabs.load(Ordering::Relaxed).is_null()
+    }
+
     /// # Safety
-    /// They are the caller's.
-    unsafe fn push(&self, head: *mut Cell, tail: *mut Cell) {
-        let mut first = self.cells.load(Ordering::Relaxed);
+    /// As [`notify`].
+    unsafe fn push(&self, slab: *mut Slab) {
+        let mut first = self.slabs.load(Ordering::Relaxed);
         loop {
             // SAFETY: the caller's promise.
-            unsafe { (*tail).next = first };
-            match self.cells.compare_exchange_weak(first, head, Ordering::Release, Ordering::Relaxed) {
+            unsafe { (*slab).inbox_next().store(first, Ordering::Relaxed) };
+            match self.slabs.compare_exchange_weak(first, slab, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
@@ -572,36 +474,60 @@ impl Inbox {
     }
 }
 
-/// Sorts at most `most` cells that others sent into their slabs.
+/// Looks at no more than `most` slabs of the inbox: takes the cells that others
+/// freed in them.
 ///
 /// # Safety
 /// `cache` is the caller's.
 unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
-    // SAFETY: cells of the inbox are the cache's, and their slabs too, but for
-    // those that came too late for its last thread.
+    // SAFETY: slabs of the inbox are the cache's, but for those that came too
+    // late for its last thread.
     unsafe {
-        let mut cell = (*cache).pending;
-        if cell.is_null() {
-            let inbox = &(*cache).inbox.cells;
-            if inbox.load(Ordering::Relaxed).is_null() {
+        let mut slab = (*cache).pending;
+        if slab.is_null() {
+            if (*cache).inbox.is_empty() {
                 return;
             }
-            cell = inbox.swap(ptr::null_mut(), Ordering::Acquire);
+            slab = (*cache).inbox.slabs.swap(ptr::null_mut(), Ordering::Acquire);
         }
         for _ in 0..most {
-            if cell.is_null() {
+            if slab.is_null() {
                 break;
             }
-            let next = (*cell).next;
-            let slab = Slab::head(header_of(cell.cast()));
-            if (*slab).cache() != cache {
-                send(config, cell.cast());
-            } else if !push(slab, cell.cast()) {
-                attend(config, cache, slab);
+            // Before the slab may be in an inbox again.
+            let next = (*slab).inbox_next().load(Ordering::Relaxed);
+            if (*slab).cache() == cache {
+                take_remote(config, cache, slab);
+            } else {
+                notify(slab);
             }
-            cell = next;
+            slab = next;
         }
-        (*cache).pending = cell;
+        (*cache).pending = slab;
+    }
+}
+
+/// Adds a slab's remote cells to its free ones.
+///
+/// # Safety
+/// Cache and slab are the caller's, and the slab was in its inbox.
+unsafe fn take_remote(config: &Config, cache: *mut Cache, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let chain = (*slab).take_remote();
+        let used = (*slab).used() - chain.count;
+        (*chain.tail).next = (*slab).free;
+        (*slab).free = chain.head;
+        (*slab).countdown = used;
+        if (*slab).full {
+            unlink(&mut (*cache).full, slab);
+            (*slab).full = false;
+            (*cache).link_partial(slab);
+        }
+        if used == 0 && (*cache).current[usize::from((*slab).class)] != slab {
+            (*cache).unlink_partial(slab);
+            release(config, slab);
+        }
     }
 }
 
@@ -629,7 +555,7 @@ fn adopt(config: &Config) -> *mut Cache {
         idle
     };
     // SAFETY: the cache is this thread's from here on.
-    unsafe { (*cache).inbox.has_thread.store(true, Ordering::Relaxed) };
+    unsafe { (*cache).inbox.idle.store(false, Ordering::Relaxed) };
     // First the slot, as the rest may call malloc.
     platform::set_slot(cache.cast());
     process::thread_starts(cache.cast());
@@ -645,7 +571,6 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         platform::set_slot(NO_CACHE_ANY_MORE.0.get().cast());
-        flush_all(config, cache);
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
         {
@@ -667,7 +592,7 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
                 share(config, slab);
             }
         }
-        (*cache).inbox.has_thread.store(false, Ordering::Relaxed);
+        (*cache).inbox.idle.store(true, Ordering::Release);
         sort(config, cache, usize::MAX);
         let mut idle = SHARED.idle.lock();
         (*cache).next = idle.0;
@@ -695,8 +620,8 @@ unsafe fn share(config: &Config, slab: *mut Slab) {
     }
 }
 
-/// Sends away what this thread's cache holds for others, sorts what others
-/// sent, and gives back the spans of its empty slabs.
+/// Takes what others freed, and gives back the spans of this thread's empty
+/// slabs.
 ///
 /// # Safety
 /// `cache` is [`own`].
@@ -706,7 +631,10 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
     }
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
-        flush_all(config, cache);
+        {
+            let _lock = SHARED.lock.lock();
+            sort(config, SHARED.cache.get(), usize::MAX);
+        }
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
         for current in &mut (*cache).current {

@@ -1,10 +1,10 @@
 //! The core heaps: one for each core, each with its lock and its regions. A
 //! block comes from the heap of the core that the thread runs on, goes back to
-//! the heap that it came from, and when a heap has no room the others are
-//! asked before the OS is. May use: `config`, `huge`, `region`, `sync`, `platform`.
+//! the heap that it came from, and the other heaps' free memory is taken before
+//! the OS is asked for more. May use: `config`, `huge`, `region`, `sync`, `platform`.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
@@ -38,6 +38,9 @@ static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] = [const {
     )
 }; MAX_HEAPS];
 
+/// For each heap the memory in its free blocks, to be read without the lock.
+static DIRTY: [AtomicUsize; MAX_HEAPS] = [const { AtomicUsize::new(0) }; MAX_HEAPS];
+
 /// Whether there was ever a second thread: until then all comes from heap 0.
 static THREADED: AtomicBool = AtomicBool::new(false);
 
@@ -55,7 +58,15 @@ impl Heap {
 
     fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
         self.largest_request = self.largest_request.max(size);
-        self.regions().find_map(|region| region.get(size, align, dense))
+        let (region, block) = self.regions().find_map(|region| Some((region.heap, region.get(size, align, dense)?)))?;
+        self.tell_dirty(region);
+        Some(block)
+    }
+
+    /// Tells the others what this heap, of that number, has in free blocks.
+    fn tell_dirty(&mut self, number: usize) {
+        let dirty = self.regions().map(|region| region.dirty()).sum();
+        DIRTY[number].store(dirty, Ordering::Relaxed);
     }
 
     fn push(&mut self, region: NonNull<Region>) {
@@ -96,11 +107,19 @@ fn home(config: &Config) -> usize {
     if config.heaps == 1 || !THREADED.load(Ordering::Relaxed) { 0 } else { platform::core() % config.heaps }
 }
 
+/// The heap to ask first: the thread's own, or another where only that has
+/// memory at hand.
+fn first(config: &Config, size: usize) -> usize {
+    let home = home(config);
+    let at_hand = |heap: &usize| DIRTY[*heap].load(Ordering::Relaxed) >= size;
+    if config.heaps == 1 || at_hand(&home) { home } else { (0..config.heaps).find(at_hand).unwrap_or(home) }
+}
+
 /// Gets a block: from the thread's own heap, from another where that one is
 /// locked or has no room, from the OS at last. `dense` says that all of it will
 /// be used soon.
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-    let home = home(config);
+    let home = first(config, size);
     let heaps = || (0..config.heaps).map(|n| &HEAPS[(home + n) % config.heaps]);
     let unlocked = heaps().find_map(|heap| heap.try_lock()?.get(size, align, dense));
     let found = unlocked.or_else(|| {
@@ -144,7 +163,9 @@ fn in_region<T>(block: *const u8, size: usize, action: impl FnOnce(&mut Region) 
     let mut heap = heap_of(region);
     heap.largest_request = heap.largest_request.max(size);
     // SAFETY: the heap's lock is held.
-    Ok(action(unsafe { &mut *region.as_ptr() }))
+    let (number, result) = unsafe { ((*region.as_ptr()).heap, action(&mut *region.as_ptr())) };
+    heap.tell_dirty(number);
+    Ok(result)
 }
 
 fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
@@ -192,11 +213,12 @@ pub(super) fn tick(config: &Config) {
         return;
     }
     let mut done = huge::decay(now);
-    for heap in &HEAPS[..config.heaps] {
+    for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
         if let Some(mut heap) = heap.try_lock() {
             for region in heap.regions() {
                 done &= region.decay(DECAY_PAGES);
             }
+            heap.tell_dirty(number);
         }
     }
     if !done {

@@ -36,7 +36,7 @@ const UNITS: usize = CHUNK / UNIT;
 const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
 
 /// Where the headers are.
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 struct Headers {
     /// The headers of all chunks that have none: zeros, never written.
     none: [u8; UNITS * size_of::<Slab>()],
@@ -78,11 +78,12 @@ pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
 /// cell, as it is at hand when a cell is freed, and nobody else's data.
 #[inline(always)]
 pub(super) fn mark_of(address: *const u8) -> *mut u8 {
-    let unit = (address.addr() >> (UNIT_SHIFT - 6)) as u32 & ((UNITS as u32 - 1) << 6);
+    let unit = (address.addr() >> (UNIT_SHIFT - SLAB_SHIFT)) as u32 & ((UNITS as u32 - 1) << SLAB_SHIFT);
     (&raw const HEADERS.none).cast::<u8>().cast_mut().wrapping_byte_add(unit as usize)
 }
 
-const _: () = assert!(size_of::<Slab>() == 1 << 6);
+const SLAB_SHIFT: u32 = size_of::<Slab>().trailing_zeros();
+const _: () = assert!(size_of::<Slab>() == 1 << SLAB_SHIFT);
 
 /// The region that `address` may lie in.
 pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
@@ -235,7 +236,7 @@ impl Region {
         let words = bytes.div_ceil(PAGE).div_ceil(64) * 8;
         let aging = dirty + words;
         let touched = aging + words;
-        let headers = (touched + words).next_multiple_of(64);
+        let headers = (touched + words).next_multiple_of(align_of::<Slab>());
         let chunks = if plan.slabs { bytes.div_ceil(CHUNK) } else { 0 };
         let end = headers + chunks * UNITS * size_of::<Slab>();
         [tables, dirty, aging, touched, headers, end.next_multiple_of(PAGE)]

@@ -7,17 +7,22 @@
 //!                                            ^ fresh                ^ limit
 //! ```
 //!
+//! Cells that other threads free are linked to each other, and the slab's `remote`
+//! says where that chain starts and ends and how many they are: the owner adds them
+//! to its own at once, without looking at each.
+//!
 //! `countdown` is the number of frees until the slab's owner has to look after
 //! it: for a slab with free cells the cells in use, so that it is 0 when the
 //! slab is empty; for a full slab 1, so that the first free puts it back in the
 //! owner's lists. One decrement thus serves for both.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::cache::Cache;
 use super::classes::{CELL, MAX_SMALL};
 use super::region::{UNIT, UNIT_SHIFT};
+use crate::heap::ALIGNMENT;
 use crate::platform::PAGE;
 
 /// A free cell: the first word leads to the next, and the second is the mark
@@ -43,12 +48,13 @@ pub(super) enum Kind {
     Tail = 2,
 }
 
-/// The header of a slab: one cache line.
+/// The header of a slab: a cache line for its owner, and one for the others.
 ///
-/// Invariant: all but `owner`, `cache` and `kind` is the owner's alone, or,
-/// where that is nobody, belongs to whoever holds the shared cache's lock.
-/// Those three may be read by anyone who has a cell of the slab.
-#[repr(C, align(64))]
+/// Invariant: what has no comment of its own is the owner's alone, or, where
+/// that is nobody, belongs to whoever holds the shared cache's lock. `owner`,
+/// `kind`, `class`, `limit` and `base` may be read by anyone who has a cell of the
+/// slab.
+#[repr(C, align(128))]
 pub(super) struct Slab {
     pub free: *mut Cell,
     /// The thread whose cache it is in.
@@ -61,10 +67,29 @@ pub(super) struct Slab {
     pub full: bool,
     /// The units of the slab; for a tail, how many headers before its head is.
     units: u8,
-    cache: AtomicPtr<Cache>,
     pub next: *mut Slab,
     pub prev: *mut Slab,
     pub base: *mut u8,
+    others: Others,
+}
+
+/// What other threads use of a slab. Whoever makes `remote` other than 0 puts
+/// the slab in its owner's inbox; until it was taken from there the slab stays,
+/// as the cells are still counted as in use.
+#[repr(align(64))]
+struct Others {
+    cache: AtomicPtr<Cache>,
+    /// Cells that other threads freed, see [`Chain`]; 0 for none.
+    remote: AtomicU64,
+    /// The next slab in the same inbox.
+    next: AtomicPtr<Slab>,
+}
+
+/// Free cells of one slab, linked, from `head` to `tail`.
+pub(super) struct Chain {
+    pub head: *mut Cell,
+    pub tail: *mut Cell,
+    pub count: u32,
 }
 
 // SAFETY: see the invariant.
@@ -89,10 +114,14 @@ impl Slab {
         class: 0,
         full: false,
         units: 0,
-        cache: AtomicPtr::new(ptr::null_mut()),
         next: ptr::null_mut(),
         prev: ptr::null_mut(),
         base: ptr::null_mut(),
+        others: Others {
+            cache: AtomicPtr::new(ptr::null_mut()),
+            remote: AtomicU64::new(0),
+            next: AtomicPtr::new(ptr::null_mut()),
+        },
     };
 
     /// Makes the span at `base`, whose header this is, a slab.
@@ -112,7 +141,7 @@ impl Slab {
             }
             this.write(Slab {
                 owner: AtomicUsize::new(owner),
-                cache: AtomicPtr::new(cache),
+                others: Others { cache: AtomicPtr::new(cache), ..Slab::NONE.others },
                 limit: span as u32 / cell * cell,
                 base,
                 kind: Kind::Head,
@@ -159,13 +188,52 @@ impl Slab {
 
     /// The cache that the slab is in.
     pub fn cache(&self) -> *mut Cache {
-        self.cache.load(Ordering::Acquire)
+        self.others.cache.load(Ordering::Acquire)
     }
 
     /// Puts the slab in a cache: of a thread, or of [`NOBODY`].
     pub fn set_owner(&self, owner: usize, cache: *mut Cache) {
         self.owner.store(owner, Ordering::Relaxed);
-        self.cache.store(cache, Ordering::Release);
+        self.others.cache.store(cache, Ordering::Release);
+    }
+
+    /// Adds a cell to those that other threads freed; true where it is the
+    /// first: the caller then puts the slab in its owner's inbox.
+    ///
+    /// # Safety
+    /// A cell of the slab that nobody uses any more.
+    pub unsafe fn free_remotely(&self, cell: *mut Cell) -> bool {
+        let place = (cell.addr() - self.base.addr()) as u64 / ALIGNMENT as u64;
+        let remote = &self.others.remote;
+        let mut word = remote.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the caller's promise.
+            unsafe { (*cell).next = self.cell_at(word & 0xFFFF) };
+            let new = if word == 0 { 1 << 32 | place << 16 | place } else { (word & !0xFFFF) + (1 << 32) | place };
+            match remote.compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return word == 0,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Takes the cells that other threads freed, of which there are some.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and was in its inbox.
+    pub unsafe fn take_remote(&self) -> Chain {
+        let word = self.others.remote.swap(0, Ordering::Acquire);
+        Chain { head: self.cell_at(word & 0xFFFF), tail: self.cell_at(word >> 16 & 0xFFFF), count: (word >> 32) as u32 }
+    }
+
+    /// The cell at a place, in multiples of 16 bytes.
+    fn cell_at(&self, place: u64) -> *mut Cell {
+        self.base.wrapping_byte_add(place as usize * ALIGNMENT).cast()
+    }
+
+    /// The next slab in the same inbox.
+    pub fn inbox_next(&self) -> &AtomicPtr<Slab> {
+        &self.others.next
     }
 
     /// The size of its cells.
