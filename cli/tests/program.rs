@@ -184,6 +184,27 @@ int main(void) {
 }
 
 #[test]
+fn the_environment_is_as_large_when_run_as_when_recorded() {
+    let Some(build) = libraries() else { return };
+    let directory = TempDir::new().expect("a directory");
+    let source = r#"
+#include <stdio.h>
+#include <string.h>
+extern char **environ;
+int main(void) {
+    for (char **entry = environ; *entry != NULL; entry++)
+        printf("%.*s %zu\n", (int)strcspn(*entry, "="), *entry, strlen(*entry));
+}
+"#;
+    let program = compile(&directory, "environment", source);
+    let said = |arguments: &[&str]| text(&launch(&build, arguments, &[&program]).stdout);
+    let run = said(&["run", "--heap", "ffit", "--pool", "27222016"]);
+    assert!(run.contains("MEMMAN_CONF ") && run.contains("MEMMAN_RECORD "), "{run}");
+    assert_eq!(said(&["record", "--heap", "ffit", "--pool", "1G", "-o", &path(&directory, "a trace")]), run);
+    assert_eq!(said(&["run"]), run);
+}
+
+#[test]
 fn every_program_that_a_process_executes_has_a_trace() {
     let Some(build) = libraries() else { return };
     let directory = TempDir::new().expect("a directory");
