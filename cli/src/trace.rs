@@ -517,8 +517,10 @@ mod tests {
             let ops = events(&path);
             assert_eq!(ops[..], sample()[..ops.len()], "cut at {len}");
         }
-        std::fs::write(&path, &all[..100]).expect("written");
-        assert!(Trace::open(&path).is_err());
+        for len in [100, HEADER_BYTES + 1, HEADER_BYTES + 50] {
+            std::fs::write(&path, &all[..len]).expect("written");
+            assert!(Trace::open(&path).is_err(), "cut at {len}");
+        }
     }
 
     #[test]

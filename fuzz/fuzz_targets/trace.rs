@@ -16,6 +16,8 @@ use memman_trace::{CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_MAGIC, HEADER_BYTES, M
 
 /// Traces that have more live are not replayed: moved blocks are copied.
 const MOST_LIVE: u64 = 1 << 22;
+/// Bytes that hold a heap of every kind, and some blocks.
+const SOME_AREA: usize = 16 << 10;
 
 /// A file whose first bytes are those of a trace, mostly.
 fn file(data: &mut Unstructured) -> Result<Vec<u8>> {
@@ -82,7 +84,8 @@ fuzz_target!(|data: &[u8]| {
             return;
         }
         for kind in Kind::ALL {
-            let mut heap = Heap::new(kind, Ground::Open, live).expect("addresses").expect("a heap");
+            let area = Ground::Area(2 * live as usize + SOME_AREA);
+            let mut heap = Heap::new(kind, area, live).expect("addresses").expect("a heap");
             let outcome = replay::run(&trace, &mut heap, &mut (), None).expect("a sound replay");
             assert!(outcome.refused.is_some() || outcome.requests == trace.events);
             assert!(outcome.peak_live <= live && outcome.peak_live <= outcome.peak_reserved);

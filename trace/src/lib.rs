@@ -404,6 +404,7 @@ impl ChunkHeader {
     /// Reads a chunk's header; `None` where `bytes` are too few, or where no
     /// chunk was begun there.
     pub fn read(bytes: &[u8]) -> Option<ChunkHeader> {
+        let bytes = bytes.get(..CHUNK_HEADER_BYTES)?;
         let header = ChunkHeader {
             magic: number!(bytes, u32, ChunkHeader, magic),
             thread: number!(bytes, u32, ChunkHeader, thread),
