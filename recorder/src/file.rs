@@ -425,7 +425,7 @@ fn write_header(file: c_int, header: &Header) -> bool {
     unsafe { libc::pwrite(file, ptr::from_ref(header).cast::<c_void>(), bytes, 0) == bytes as isize }
 }
 
-/// A spin lock, for what happens once a chunk.
+/// A spin lock, for what happens once a thread.
 fn locked<T>(process: &Process, action: impl FnOnce() -> T) -> T {
     while process.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
         // SAFETY: no preconditions.
