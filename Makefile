@@ -206,14 +206,15 @@ test-search:
 
 # ---- longer hunts, on nightly --------------------------------------------------
 
-FUZZ_TARGETS := ffit buddy ebuddy config
+FUZZ_TARGETS := ffit buddy ebuddy config trace profile
 FUZZ_SECONDS ?= 60
 
 fuzz:
 	@$(CARGO) +nightly fuzz --version > /dev/null 2>&1 || \
 	    { echo 'fuzz: needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`'; exit 1; }
 	for target in $(FUZZ_TARGETS); do \
-	    $(CARGO) +nightly fuzz run --jobs 1 $$target -- \
+	    mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	    $(CARGO) +nightly fuzz run --jobs 1 $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	        -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 -print_final_stats=1 -verbosity=0; \
 	done
 

@@ -2,6 +2,7 @@
 # what LIBRARIES and BUILD are.
 #   make bench         all workloads and allocators, five rounds
 #   make bench-quick   a fifth of the work, three rounds: under five minutes
+#   make bench-record  what recording a program costs
 #   make bench-peers   installs the peers and the real programs (Debian)
 # BENCH_ARGS is handed on, as in: make bench BENCH_ARGS="--only redis --rounds 9"
 
@@ -12,7 +13,7 @@ BENCH_MISSING = $(shell while read -r p; do \
 	dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; \
 	done < $(BENCH_PACKAGES))
 
-.PHONY: bench bench-quick bench-peers
+.PHONY: bench bench-quick bench-record bench-peers
 
 bench-peers:
 	$(if $(strip $(BENCH_MISSING)),$(BENCH_SUDO) apt-get install -y --no-install-recommends $(BENCH_MISSING),@true)
@@ -20,3 +21,6 @@ bench-peers:
 # The runner is built without optimisation: it waits, and measures in C.
 bench bench-quick: bench-peers $(LIBRARIES)
 	$(CARGO) run -q -p memman-bench -- run --library $(BUILD) $(if $(filter bench-quick,$@),--quick) $(BENCH_ARGS)
+
+bench-record: tools
+	benches/record.sh $(BUILD)

@@ -4,7 +4,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,14 @@ use anyhow::{Context, Result, bail};
 
 const LIBRARY: &str = "libmemman.so.1";
 const RECORDER: &str = "libmemman_record.so";
+
+/// What is said by variables is made up to a multiple of this many bytes: a
+/// program that copies its environment then makes the same requests, whether it
+/// is run or recorded, and with whichever options.
+const ROOM: usize = 256;
+
+/// Where no trace can be: it is in the environment of a program that is only run.
+const NOWHERE: &str = "/dev/null/";
 
 /// The least pool that the malloc accepts.
 pub const LEAST_POOL: usize = 16 << 10;
@@ -45,26 +53,42 @@ impl Launch<'_> {
         if let Some(trace) = self.record {
             // Before the library, so that it sees each request first.
             preloads.push(find_library(RECORDER, "MEMMAN_RECORDER")?.into());
-            command.env("MEMMAN_RECORD", prepare_trace(trace)?);
+            command.env("MEMMAN_RECORD", made_up_path(&prepare_trace(trace)?));
+        } else if std::env::var_os("MEMMAN_RECORD").is_none() {
+            command.env("MEMMAN_RECORD", made_up(NOWHERE.into(), b'-'));
         }
         preloads.push(library.into());
-        command.env("LD_PRELOAD", preloads.join(OsStr::new(":")));
-        if let Some(conf) = self.configuration(std::env::var_os("MEMMAN_CONF")) {
-            command.env("MEMMAN_CONF", conf);
-        }
+        command.env("LD_PRELOAD", made_up(preloads.join(OsStr::new(":")), b':'));
+        command.env("MEMMAN_CONF", made_up(self.configuration(std::env::var_os("MEMMAN_CONF")), b','));
         let error = command.exec();
         Err(error).with_context(|| format!("{} cannot be run", path.display()))
     }
 
     /// What was set already stays, as far as no option says otherwise: the
     /// last of two values counts.
-    fn configuration(&self, old: Option<OsString>) -> Option<OsString> {
+    fn configuration(&self, old: Option<OsString>) -> OsString {
         let mut items: Vec<OsString> = old.filter(|old| !old.is_empty()).into_iter().collect();
         items.extend(self.heap.map(|heap| format!("heap:{heap}").into()));
         items.extend(self.pool.map(|pool| format!("pool:{pool}").into()));
         items.extend(self.stats.then(|| "stats:exit".into()));
-        (!items.is_empty()).then(|| items.join(OsStr::new(",")))
+        items.join(OsStr::new(","))
     }
+}
+
+/// A value with `filler`, which changes nothing, up to a multiple of [`ROOM`].
+fn made_up(value: OsString, filler: u8) -> OsString {
+    let mut bytes = value.into_vec();
+    bytes.resize(bytes.len().max(1).next_multiple_of(ROOM), filler);
+    OsString::from_vec(bytes)
+}
+
+/// An absolute path with `/.` before it, up to a multiple of [`ROOM`]; one that
+/// is longer stays.
+fn made_up_path(path: &Path) -> OsString {
+    let path = path.as_os_str().as_bytes();
+    let missing = ROOM.saturating_sub(path.len());
+    let before = [&b"/"[..missing % 2], &b"/.".repeat(missing / 2)].concat();
+    OsString::from_vec([&before, path].concat())
 }
 
 /// The new trace's absolute path. An old trace makes place for it: the
@@ -217,12 +241,24 @@ mod tests {
     #[test]
     fn options_are_put_behind_what_is_set() {
         let all = launch(Some("ffit"), Some(1 << 20), true);
-        assert_eq!(
-            all.configuration(Some("cache:off".into())),
-            Some("cache:off,heap:ffit,pool:1048576,stats:exit".into())
-        );
-        assert_eq!(launch(None, None, false).configuration(None), None);
-        assert_eq!(launch(None, None, false).configuration(Some("heaps:2".into())), Some("heaps:2".into()));
+        assert_eq!(all.configuration(Some("cache:off".into())), "cache:off,heap:ffit,pool:1048576,stats:exit");
+        assert_eq!(launch(None, None, false).configuration(None), "");
+        assert_eq!(launch(None, None, false).configuration(Some("heaps:2".into())), "heaps:2");
+    }
+
+    #[test]
+    fn values_are_made_up_to_the_same_length() {
+        for len in [0, 1, 2, 255, 256] {
+            assert_eq!(made_up("x".repeat(len).into(), b',').len(), ROOM);
+        }
+        assert_eq!(made_up("x".repeat(257).into(), b',').len(), 2 * ROOM);
+        for path in ["/tmp/a", "/tmp/ab"] {
+            let made_up = made_up_path(Path::new(path));
+            assert_eq!(made_up.len(), ROOM);
+            assert_eq!(Path::new(&made_up).components().collect::<PathBuf>(), Path::new(path));
+        }
+        let long = format!("/{}", "x".repeat(2 * ROOM));
+        assert_eq!(made_up_path(Path::new(&long)), long.as_str());
     }
 
     #[test]

@@ -57,8 +57,9 @@ const KEPT: usize = 8 << 20;
 pub struct Trace {
     file: File,
     pub header: Header,
-    /// First ticks and number of each chunk in use, in the order of times.
-    chunks: Vec<(u64, u64)>,
+    /// First ticks, first thread and number of each chunk in use, in the order
+    /// of times.
+    chunks: Vec<(u64, u32, u64)>,
     first_ticks: u64,
     ns_per_tick: f64,
     pub oddities: Oddities,
@@ -117,11 +118,13 @@ impl Trace {
             let mut bytes = [0; CHUNK_HEADER_BYTES];
             let read = read_at(&self.file, &mut bytes, offset(number)).context("the trace cannot be read")?;
             let Some(chunk) = ChunkHeader::read(&bytes[..read]) else { continue };
-            self.chunks.push((chunk.first_ticks, number));
+            self.chunks.push((chunk.first_ticks, chunk.thread, number));
             first = first.min((chunk.first_ticks, chunk.first_ns));
             last = last.max((chunk.last_ticks, chunk.last_ns));
         }
         self.chunks.sort_unstable();
+        // Who was killed while copying a chunk has left it twice, the copy behind.
+        self.chunks.dedup_by_key(|&mut (ticks, thread, _)| (ticks, thread));
         self.first_ticks = first.0;
         // Where the clock was read but once, times are ticks.
         if last.0 > first.0 && last.1 > first.1 {
@@ -272,7 +275,7 @@ impl Stream {
 /// The threads of a trace, merged by time, addresses made numbers.
 struct Merge<'a> {
     trace: &'a Trace,
-    waiting: std::slice::Iter<'a, (u64, u64)>,
+    waiting: std::slice::Iter<'a, (u64, u32, u64)>,
     streams: Vec<Option<Stream>>,
     /// Streams that ended: their places are taken again.
     ended: Vec<usize>,
@@ -306,7 +309,7 @@ impl<'a> Merge<'a> {
                 return Ok(Some(event));
             }
             // A chunk is opened before any step that is not before it.
-            while let Some(&(ticks, number)) = self.waiting.as_slice().first() {
+            while let Some(&(ticks, _, number)) = self.waiting.as_slice().first() {
                 if self.order.peek().is_some_and(|&Reverse((first, _))| first < ticks) {
                     break;
                 }
@@ -514,8 +517,21 @@ mod tests {
             let ops = events(&path);
             assert_eq!(ops[..], sample()[..ops.len()], "cut at {len}");
         }
-        std::fs::write(&path, &all[..100]).expect("written");
-        assert!(Trace::open(&path).is_err());
+        for len in [100, HEADER_BYTES + 1, HEADER_BYTES + 50] {
+            std::fs::write(&path, &all[..len]).expect("written");
+            assert!(Trace::open(&path).is_err(), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_was_left_twice_is_read_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("trace");
+        write(&path, "sample", &sample()).expect("written");
+        let mut all = std::fs::read(&path).expect("read");
+        all.extend_from_within(HEADER_BYTES + CHUNK_BYTES..HEADER_BYTES + 2 * CHUNK_BYTES);
+        std::fs::write(&path, &all).expect("written");
+        assert_eq!(events(&path), sample());
     }
 
     proptest! {

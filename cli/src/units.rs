@@ -12,7 +12,7 @@ pub fn parse_size(text: &str) -> Result<usize, String> {
         "T" | "t" => 40,
         _ => return Err(wrong()),
     };
-    let number: usize = digits.parse().map_err(|_| wrong())?;
+    let number: usize = digits.parse().ok().filter(|_| !digits.starts_with('+')).ok_or_else(wrong)?;
     number.checked_mul(1 << shift).filter(|&bytes| bytes <= isize::MAX as usize).ok_or(format!("'{text}' is too large"))
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "K", "-1", "1.5M", "64MB", "1 K", "99999999999999999999", "9999999999T", "é"] {
+        for text in ["", "K", "-1", "+1", "1.5M", "64MB", "1 K", "99999999999999999999", "9999999999T", "é"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

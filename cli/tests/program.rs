@@ -184,6 +184,69 @@ int main(void) {
 }
 
 #[test]
+fn the_environment_is_as_large_when_run_as_when_recorded() {
+    let Some(build) = libraries() else { return };
+    let directory = TempDir::new().expect("a directory");
+    let source = r#"
+#include <stdio.h>
+#include <string.h>
+extern char **environ;
+int main(void) {
+    for (char **entry = environ; *entry != NULL; entry++)
+        printf("%.*s %zu\n", (int)strcspn(*entry, "="), *entry, strlen(*entry));
+}
+"#;
+    let program = compile(&directory, "environment", source);
+    let said = |arguments: &[&str]| text(&launch(&build, arguments, &[&program]).stdout);
+    let run = said(&["run", "--heap", "ffit", "--pool", "27222016"]);
+    assert!(run.contains("MEMMAN_CONF ") && run.contains("MEMMAN_RECORD "), "{run}");
+    assert_eq!(said(&["record", "--heap", "ffit", "--pool", "1G", "-o", &path(&directory, "a trace")]), run);
+    assert_eq!(said(&["run"]), run);
+}
+
+#[test]
+fn every_program_that_a_process_executes_has_a_trace() {
+    let Some(build) = libraries() else { return };
+    let directory = TempDir::new().expect("a directory");
+    let program = compile(&directory, "end", "int main(void) { return !__builtin_malloc(12345); }");
+    let trace = path(&directory, "trace");
+    let record = launch(&build, &["record", "-o", &trace], &["env", "env", "env", &program]);
+    assert!(record.status.success() && record.stderr.is_empty(), "{}", text(&record.stderr));
+    let ours = |name: &String| name.starts_with(&trace) && name.ends_with(".3");
+    let last = fs::read_dir(directory.path())
+        .expect("read")
+        .filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned))
+        .find(ours)
+        .expect("a fourth trace");
+    assert_eq!(json(&["replay", &last, "--json"])["program"], program);
+}
+
+#[test]
+fn a_trace_that_cannot_grow_ends_early_and_the_program_does_not() {
+    let Some(build) = libraries() else { return };
+    let directory = TempDir::new().expect("a directory");
+    let source = r#"
+#include <stdlib.h>
+#include <sys/resource.h>
+int main(void) {
+    struct rlimit limit = {300000, 300000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (int i = 0; i < 1000000; i++) free(malloc(100));
+    return 7;
+}
+"#;
+    let program = compile(&directory, "loop", source);
+    let trace = path(&directory, "trace");
+    let record = launch(&build, &["record", "-o", &trace], &[&program]);
+    assert_eq!(record.status.code(), Some(7));
+    assert_eq!(text(&record.stderr), "memman: the trace cannot grow: recording ends here\n");
+    assert!(fs::metadata(&trace).expect("a trace").len() <= 300_000);
+    let replay = prints(&["replay", &trace]);
+    assert!(replay.contains("recording ended before the program did"), "{replay}");
+    assert!(json(&["replay", &trace, "--json"])["outcome"]["requests"].as_u64() > Some(50_000));
+}
+
+#[test]
 fn what_breaks_a_pool_is_a_trace_that_replays() {
     let directory = TempDir::new().expect("a directory");
     for heap in ["ffit", "buddy"] {

@@ -1,9 +1,21 @@
-//! What the fuzz targets of the managers share: bytes become an area and the
-//! operations of the managers' tests, each followed by the whole-heap check.
-//! May use: `tests/support`.
+//! What the fuzz targets share. For the managers: bytes become an area and the
+//! operations of their tests, each followed by the whole-heap check. For the
+//! program: its rooms, and bytes as a file. May use: `tests/support`, `cli/src`.
 
+#[path = "../../cli/src/replay.rs"]
+pub mod replay;
+#[path = "../../cli/src/size.rs"]
+pub mod size;
 #[path = "../../tests/support/mod.rs"]
 pub mod support;
+#[path = "../../cli/src/trace.rs"]
+pub mod trace;
+#[path = "../../cli/src/units.rs"]
+pub mod units;
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use support::{Kind, Op, Shadow};
@@ -53,4 +65,13 @@ fn size(data: &mut Unstructured) -> Result<usize> {
         14 => usize::MAX - usize::from(data.arbitrary::<u8>()?),
         _ => data.arbitrary::<u16>()?.into(),
     })
+}
+
+/// Calls `action` with the name of a file of these bytes, which is nowhere on a
+/// disk.
+pub fn with_file(bytes: &[u8], action: impl FnOnce(&Path)) {
+    // SAFETY: a name that ends; the descriptor is new, and the file's alone.
+    let mut file = unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"fuzz".as_ptr(), 0)) };
+    file.write_all(bytes).expect("memory");
+    action(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
 }

@@ -1,15 +1,21 @@
-//! The trace as it is written: each thread has a chunk of the file mapped and
-//! writes its records there, so that they are in the file whatever becomes of
-//! the process. Nothing here allocates. May use: `slot`.
+//! The trace as it is written. Each thread has a *desk*: a chunk of the file,
+//! mapped, where it writes its records, so that they are in the file whatever
+//! becomes of the process. When the chunk is full it is copied to another place
+//! in the file and begun anew: that is cheaper than to map the other place.
+//! Nothing here allocates. May use: `slot`.
 //!
-//! What belongs to the process stands in one page that the kernel zeroes in a
-//! forked child: the child finds itself without a trace and begins its own,
-//! `FILE.PID`. No descriptor is kept, as programs may close what they do not
-//! know; the file is opened again for each chunk.
+//! ```text
+//!   desk   [ pen, a page of the process alone ][ chunk, a shared mapping ]
+//! ```
+//!
+//! What belongs to the process, and every pen, stands in pages that the kernel
+//! zeroes in a forked child: the child finds itself without a trace and begins
+//! its own, `FILE.PID`. No descriptor is kept, as programs may close what they
+//! do not know; the file is opened again for each chunk.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{self, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use memman_trace::{
     CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_MAGIC, ChunkHeader, ENDED_EARLY, HEADER_BYTES, Header, MAX_PROGRAM,
@@ -23,13 +29,21 @@ const PAGE: usize = 4096;
 /// The longest name of a trace, its suffix included.
 const MAX_PATH: usize = 4096;
 
-/// A chunk is handed to the next thread while it has so much room.
-const WORTH_KEEPING: usize = PAGE;
+/// The longest suffix: a process's number and another, a dot before each.
+const SUFFIX_BYTES: usize = 2 * (1 + MAX_DIGITS);
+const MAX_DIGITS: usize = 10;
 
-/// The clock is read again after so many bytes of records, a power of two.
-const CLOCK_EVERY: u32 = 4096;
+/// The most programs that a process executes one after the other, and are recorded.
+const MAX_SUFFIX: u32 = 1000;
 
-/// Chunks of threads that ended, at most.
+/// While a process has one thread, the counter is read after so many bytes of
+/// records, a power of two.
+const TICKS_EVERY: usize = 32;
+
+/// The clock is read after so many bytes of records, a power of two.
+const CLOCK_EVERY: usize = 4096;
+
+/// Desks of threads that ended, at most.
 const SPARE: usize = 256;
 
 /// The states of a process; a page of zeros is a new one.
@@ -41,14 +55,15 @@ const OFF: u32 = 3;
 struct Process {
     state: AtomicU32,
     lock: AtomicU32,
-    /// Whether the file's name has the process's number behind it.
-    suffixed: AtomicU32,
+    /// What the file's name has behind it: nothing, the process's number, or
+    /// from 2 on this number, too.
+    suffix: AtomicU32,
     threads: AtomicU32,
     chunks: AtomicU64,
     /// Which file it is: the name may have come to mean another.
     inode: AtomicU64,
     spare_len: AtomicUsize,
-    spare: [AtomicPtr<Chunk>; SPARE],
+    spare: [AtomicPtr<Desk>; SPARE],
 }
 
 const _: () = assert!(size_of::<Process>() <= PAGE);
@@ -62,13 +77,36 @@ struct Chunk {
 
 const _: () = assert!(size_of::<Chunk>() == CHUNK_BYTES);
 
+/// What a thread remembers from record to record; zeros in a forked child, for
+/// which no record has room.
+#[repr(C, align(4096))]
+struct Pen {
+    /// Where the next record goes.
+    at: *mut u8,
+    /// Records begin before this.
+    end: *mut u8,
+    /// The counter when it was last read.
+    now: u64,
+    state: State,
+}
+
+#[repr(C)]
+struct Desk {
+    pen: Pen,
+    chunk: Chunk,
+}
+
+const _: () = assert!(core::mem::offset_of!(Desk, chunk) == PAGE && size_of::<Desk>() == PAGE + CHUNK_BYTES);
+
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 /// The name of the trace, as the first process was given it.
 static PATH: [AtomicU8; MAX_PATH] = [const { AtomicU8::new(0) }; MAX_PATH];
 /// The process that recorded in this address space before: who forked us.
 static PARENT: AtomicU32 = AtomicU32::new(0);
-/// The key whose destructor ends a thread's chunk, and one.
+/// The key whose destructor leaves a thread's desk, and one.
 static KEY: AtomicU32 = AtomicU32::new(0);
+/// Whether the process ever had a second thread that made a request.
+static THREADED: AtomicBool = AtomicBool::new(false);
 
 /// The time-stamp counter.
 #[inline(always)]
@@ -89,78 +127,70 @@ fn warn(text: &[u8]) {
     unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
 }
 
-/// The time of a record that is about to be written, not before the last.
+/// The time of a record that is about to be written; 0 says that the desk
+/// knows it.
 ///
 /// While a process has one thread, the order of its requests is their order in
 /// the chunk, and the counter, which costs as much as a request, is read for
-/// every eighth or so. Whoever hands a block to a second thread does so before
+/// every tenth or so. Whoever hands a block to a second thread does so before
 /// that thread's first record.
 #[inline(always)]
 pub fn now() -> u64 {
-    let process = PROCESS.load(Ordering::Relaxed);
-    let chunk = slot().cast::<Chunk>();
-    if !chunk.is_null() {
-        // SAFETY: this thread's own chunk; a slot is set only after PROCESS.
-        unsafe {
-            let header = &(*chunk).header;
-            if header.used & 31 >= 5 && (*process).threads.load(Ordering::Relaxed) == 1 {
-                return header.first_ticks + header.scratch.ticks;
-            }
-        }
-    }
-    ticks()
+    if THREADED.load(Ordering::Relaxed) { ticks() } else { 0 }
 }
 
 /// Writes a record with the time `at`, of [`ticks`] or [`now`].
-#[inline]
+#[inline(always)]
 pub fn note(record: Record, at: u64) {
-    let chunk = slot().cast::<Chunk>();
-    let process = PROCESS.load(Ordering::Relaxed);
-    // SAFETY: once made, the page stays.
-    if !chunk.is_null() && unsafe { (*process).state.load(Ordering::Relaxed) } == RECORDING {
-        // SAFETY: this thread's own chunk; a slot is set only after PROCESS.
-        if unsafe { append(chunk, record, at) } {
-            return;
-        }
+    let desk = slot().cast::<Desk>();
+    // SAFETY: this thread's own desk.
+    if desk.is_null() || !unsafe { append(desk, record, at) } {
+        note_slow(record, at);
     }
-    note_slow(record, at);
 }
 
-/// `false` where the chunk is full.
+/// `false` where the chunk is full, or that of the process that forked this one.
 ///
 /// # Safety
-/// The chunk is this thread's.
-#[inline]
-unsafe fn append(chunk: *mut Chunk, record: Record, at: u64) -> bool {
-    // SAFETY: the caller's promise; MAX_RECORD bytes are checked to be there.
+/// The desk is this thread's.
+#[inline(always)]
+unsafe fn append(desk: *mut Desk, record: Record, at: u64) -> bool {
+    // SAFETY: the caller's promise; before `end` there are MAX_RECORD bytes.
     unsafe {
-        let used = (*chunk).header.used;
-        if used as usize + MAX_RECORD > size_of_val(&(*chunk).records) {
+        let pen = &mut (*desk).pen;
+        let room = pen.at;
+        if room >= pen.end {
             return false;
         }
-        let room = (&raw mut (*chunk).records).cast::<u8>().add(used as usize).cast::<[u8; MAX_RECORD]>();
-        let after = at.saturating_sub((*chunk).header.first_ticks);
-        let mut state = (*chunk).header.scratch;
-        let len = encode(record, after, &mut state, &mut *room);
-        (*chunk).header.scratch = state;
-        let now = used + len as u32;
+        let len = encode(record, at.max(pen.now), &mut pen.state, &mut *room.cast::<[u8; MAX_RECORD]>());
+        pen.at = room.byte_add(len);
+        let used = pen.at.addr() - (&raw const (*desk).chunk.records).addr();
         // Behind the record: who reads while we are killed sees whole records.
-        AtomicU32::from_ptr(&raw mut (*chunk).header.used).store(now, Ordering::Release);
-        if (used ^ now) & !(CLOCK_EVERY - 1) != 0 {
-            read_clock(chunk);
+        AtomicU32::from_ptr(&raw mut (*desk).chunk.header.used).store(used as u32, Ordering::Release);
+        if crossed(room, pen.at, TICKS_EVERY) {
+            pen.now = ticks();
+            if crossed(room, pen.at, CLOCK_EVERY) {
+                read_clock(desk);
+            }
         }
         true
     }
 }
 
+/// Whether a multiple of `every`, a power of two, lies between two addresses.
+#[inline(always)]
+fn crossed(from: *mut u8, to: *mut u8, every: usize) -> bool {
+    (from.addr() ^ to.addr()) >= every
+}
+
 /// # Safety
 /// As [`append`].
 #[cold]
-unsafe fn read_clock(chunk: *mut Chunk) {
+unsafe fn read_clock(desk: *mut Desk) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*chunk).header.last_ns = clock(libc::CLOCK_MONOTONIC);
-        (*chunk).header.last_ticks = ticks();
+        (*desk).chunk.header.last_ns = clock(libc::CLOCK_MONOTONIC);
+        (*desk).chunk.header.last_ticks = ticks();
     }
 }
 
@@ -169,27 +199,29 @@ unsafe fn read_clock(chunk: *mut Chunk) {
 fn note_slow(record: Record, at: u64) {
     // SAFETY: errno is this thread's.
     let errno = unsafe { *libc::__errno_location() };
-    if let Some(process) = recording() {
-        let old = slot().cast::<Chunk>();
-        let mut thread = None;
-        if !old.is_null() {
-            set_slot(null_mut());
-            // SAFETY: this thread's own, and full.
-            unsafe {
-                thread = Some((*old).header.writer);
-                read_clock(old);
-                libc::munmap(old.cast(), CHUNK_BYTES);
-            }
-        }
-        if let Some(chunk) = take_chunk(process, thread) {
-            set_slot(chunk.cast());
+    let at = if at == 0 { ticks() } else { at };
+    let process = recording();
+    let full = slot().cast::<Desk>();
+    if full.is_null() {
+        if let Some(desk) = process.and_then(take_desk) {
+            set_slot(desk.cast());
             // SAFETY: just taken; there is room, so the record is written.
-            unsafe { append(chunk, record, at) };
+            unsafe { append(desk, record, at) };
             let key = KEY.load(Ordering::Acquire);
             if key != 0 {
-                // It may allocate, which then is recorded in the new chunk.
+                // It may allocate, which then is recorded at the new desk.
                 // SAFETY: a key that was made; its value is only not to be null.
-                unsafe { libc::pthread_setspecific(key - 1, chunk.cast()) };
+                unsafe { libc::pthread_setspecific(key - 1, desk.cast()) };
+            }
+        }
+    } else {
+        // SAFETY: this thread's own; where it cannot go on, nobody's.
+        unsafe {
+            if process.is_some_and(|process| clear(process, full, (*full).chunk.header.writer)) {
+                append(full, record, at);
+            } else {
+                set_slot(null_mut());
+                libc::munmap(full.cast(), size_of::<Desk>());
             }
         }
     }
@@ -201,7 +233,7 @@ fn note_slow(record: Record, at: u64) {
 fn recording() -> Option<&'static Process> {
     let mut page = PROCESS.load(Ordering::Acquire);
     if page.is_null() {
-        let new = process_page()?;
+        let new = wiped_page(PAGE)?.cast();
         match PROCESS.compare_exchange(null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => page = new,
             Err(other) => {
@@ -214,32 +246,34 @@ fn recording() -> Option<&'static Process> {
     // SAFETY: zeroed pages are a Process, and stay.
     let process = unsafe { &*page };
     if process.state.compare_exchange(0, STARTING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-        // A chunk in the slot is the parent's, mapped here too.
+        // A desk in the slot is the parent's, mapped here too.
         let inherited = slot();
         set_slot(null_mut());
         if !inherited.is_null() {
-            // SAFETY: a chunk; the parent's mapping is another.
-            unsafe { libc::munmap(inherited.cast(), CHUNK_BYTES) };
+            // SAFETY: a desk; the parent's mapping is another.
+            unsafe { libc::munmap(inherited.cast(), size_of::<Desk>()) };
         }
+        THREADED.store(false, Ordering::Relaxed);
         process.state.store(start(process), Ordering::Release);
     }
     (process.state.load(Ordering::Acquire) == RECORDING).then_some(process)
 }
 
-/// A page that is zeroed in a forked child.
-fn process_page() -> Option<*mut Process> {
+/// New memory of `bytes` bytes, the first page of which is zeroed in a forked
+/// child.
+fn wiped_page(bytes: usize) -> Option<*mut c_void> {
     // SAFETY: a new mapping.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let page = libc::mmap(null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        let page = libc::mmap(null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
         if page == libc::MAP_FAILED {
             return None;
         }
         if libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) != 0 {
-            libc::munmap(page, PAGE);
+            libc::munmap(page, bytes);
             return None;
         }
-        Some(page.cast())
+        Some(page)
     }
 }
 
@@ -251,12 +285,17 @@ fn start(process: &Process) -> u32 {
     if secure || parent == 0 && !read_path() {
         return OFF;
     }
-    // The first process gets the name itself, all others their number behind it.
+    // The first process gets the name itself, all others their number behind it;
+    // one that executes programs is many.
     let flags = libc::O_CREAT | libc::O_EXCL;
-    let mut file = if parent == 0 { open(false, flags) } else { -1 };
-    if file < 0 {
-        process.suffixed.store(1, Ordering::Relaxed);
-        file = open(true, flags);
+    let mut file = -1;
+    for suffix in u32::from(parent != 0)..=MAX_SUFFIX {
+        process.suffix.store(suffix, Ordering::Relaxed);
+        file = open(suffix, flags);
+        // SAFETY: errno is this thread's.
+        if file >= 0 || unsafe { *libc::__errno_location() } != libc::EEXIST {
+            break;
+        }
     }
     if file < 0 {
         warn(b"memman: the trace cannot be written: nothing is recorded\n");
@@ -304,7 +343,7 @@ fn read_path() -> bool {
         CStr::from_ptr(path).to_bytes()
     };
     // Room for the suffix and the end.
-    if path.is_empty() || path.len() + 16 > MAX_PATH {
+    if path.is_empty() || path.len() + SUFFIX_BYTES + 1 > MAX_PATH {
         return false;
     }
     for (to, &byte) in PATH.iter().zip(path) {
@@ -313,9 +352,24 @@ fn read_path() -> bool {
     true
 }
 
+/// Writes a dot and a number at the start of `text`; how many bytes it took.
+fn put_number(text: &mut [u8], mut number: u32) -> usize {
+    let mut digits = [0u8; MAX_DIGITS];
+    let mut first = digits.len();
+    while number > 0 {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    let digits = &digits[first..];
+    text[0] = b'.';
+    text[1..=digits.len()].copy_from_slice(digits);
+    1 + digits.len()
+}
+
 /// Opens the trace; -1 where it cannot be.
-fn open(suffixed: bool, flags: c_int) -> c_int {
-    let mut path = [0u8; MAX_PATH + 16];
+fn open(suffix: u32, flags: c_int) -> c_int {
+    let mut path = [0u8; MAX_PATH];
     let mut len = 0;
     for (to, byte) in path.iter_mut().zip(&PATH) {
         *to = byte.load(Ordering::Relaxed);
@@ -324,17 +378,11 @@ fn open(suffixed: bool, flags: c_int) -> c_int {
         }
         len += 1;
     }
-    if suffixed {
-        let mut pid = PARENT.load(Ordering::Relaxed);
-        let mut digits = [0u8; 10];
-        let mut first = digits.len();
-        while pid > 0 {
-            first -= 1;
-            digits[first] = b'0' + (pid % 10) as u8;
-            pid /= 10;
-        }
-        path[len] = b'.';
-        path[len + 1..len + 1 + digits.len() - first].copy_from_slice(&digits[first..]);
+    if suffix > 0 {
+        len += put_number(&mut path[len..], PARENT.load(Ordering::Relaxed));
+    }
+    if suffix > 1 {
+        put_number(&mut path[len..], suffix);
     }
     // SAFETY: a string that ends.
     unsafe { libc::open(path.as_ptr().cast(), flags | libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW, 0o666) }
@@ -349,16 +397,22 @@ fn inode(file: c_int) -> u64 {
     }
 }
 
+/// Whether the process may have so large a file: a signal would end it.
+fn may_reach(offset: usize) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: writes `limit`.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    offset as u64 <= limit.rlim_cur
+}
+
 /// Makes the file's bytes from `offset` exist on the disk, so that writing to
 /// their mapping cannot fail.
 fn grow(file: c_int, offset: usize, bytes: usize) -> bool {
-    // SAFETY: calls on a descriptor; `limit` is written.
+    if !may_reach(offset + bytes) {
+        return false;
+    }
+    // SAFETY: calls on a descriptor.
     unsafe {
-        let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-        libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit);
-        if (offset + bytes) as u64 > limit.rlim_cur {
-            return false;
-        }
         libc::fallocate(file, 0, offset as libc::off_t, bytes as libc::off_t) == 0
             || *libc::__errno_location() == libc::EOPNOTSUPP
                 && libc::ftruncate(file, (offset + bytes) as libc::off_t) == 0
@@ -371,7 +425,7 @@ fn write_header(file: c_int, header: &Header) -> bool {
     unsafe { libc::pwrite(file, ptr::from_ref(header).cast::<c_void>(), bytes, 0) == bytes as isize }
 }
 
-/// A spin lock, for what happens once a chunk.
+/// A spin lock, for what happens once a thread.
 fn locked<T>(process: &Process, action: impl FnOnce() -> T) -> T {
     while process.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
         // SAFETY: no preconditions.
@@ -382,94 +436,146 @@ fn locked<T>(process: &Process, action: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A chunk with room for this thread: one that another has left, or a new one.
-fn take_chunk(process: &Process, thread: Option<u32>) -> Option<*mut Chunk> {
-    let thread = thread.unwrap_or_else(|| process.threads.fetch_add(1, Ordering::Relaxed));
+/// A desk for this thread: one that another has left, or a new one.
+fn take_desk(process: &Process) -> Option<*mut Desk> {
+    let thread = process.threads.fetch_add(1, Ordering::Relaxed);
+    if thread > 0 {
+        THREADED.store(true, Ordering::Relaxed);
+    }
     let left = locked(process, || {
         let len = process.spare_len.load(Ordering::Relaxed).checked_sub(1)?;
         process.spare_len.store(len, Ordering::Relaxed);
         Some(process.spare[len].load(Ordering::Relaxed))
     });
-    if let Some(chunk) = left {
-        // SAFETY: nobody else's any more, and worth keeping.
-        unsafe {
-            (*chunk).header.writer = thread;
-            append(chunk, Record::Thread { thread: thread.into() }, ticks());
-        }
-        return Some(chunk);
-    }
-    let chunk = new_chunk(process);
-    match chunk {
-        // SAFETY: new, zeroed, and this thread's.
-        Some(chunk) => unsafe {
-            let (now, ns) = (ticks(), clock(libc::CLOCK_MONOTONIC));
-            (*chunk).header = ChunkHeader {
-                magic: CHUNK_MAGIC,
-                thread,
-                used: 0,
-                writer: thread,
-                first_ticks: now,
-                first_ns: ns,
-                last_ticks: now,
-                last_ns: ns,
-                scratch: State::default(),
-            };
-        },
-        None => {
-            if process.state.swap(OFF, Ordering::AcqRel) == RECORDING {
-                warn(b"memman: the trace cannot grow: recording ends here\n");
+    // SAFETY: nobody else's, or no more.
+    unsafe {
+        if let Some(desk) = left {
+            if append(desk, Record::Thread { thread: thread.into() }, ticks()) {
+                (*desk).chunk.header.writer = thread;
+            } else if !clear(process, desk, thread) {
+                libc::munmap(desk.cast(), size_of::<Desk>());
+                return None;
             }
+            return left;
         }
+        let desk = new_desk(process)?;
+        begin(desk, thread);
+        Some(desk)
     }
-    chunk
 }
 
-fn new_chunk(process: &Process) -> Option<*mut Chunk> {
-    let file = open(process.suffixed.load(Ordering::Relaxed) != 0, 0);
-    if file < 0 {
-        return None;
+/// Begins a chunk: from here on it has no records.
+///
+/// # Safety
+/// The desk is this thread's.
+unsafe fn begin(desk: *mut Desk, thread: u32) {
+    let (now, ns) = (ticks(), clock(libc::CLOCK_MONOTONIC));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (pen, chunk) = (&mut (*desk).pen, &mut (*desk).chunk);
+        // First, for who reads while we are killed.
+        AtomicU32::from_ptr(&raw mut chunk.header.used).store(0, Ordering::Release);
+        chunk.header = ChunkHeader {
+            magic: CHUNK_MAGIC,
+            thread,
+            used: 0,
+            writer: thread,
+            first_ticks: now,
+            first_ns: ns,
+            last_ticks: now,
+            last_ns: ns,
+            reserved: [0; 2],
+        };
+        pen.at = (&raw mut chunk.records).cast();
+        pen.end = pen.at.byte_add(size_of_val(&chunk.records) - MAX_RECORD);
+        pen.now = now;
+        pen.state = State { ticks: now, address: 0 };
     }
-    let mut chunk = libc::MAP_FAILED;
-    if inode(file) == process.inode.load(Ordering::Relaxed) {
-        let number = process.chunks.fetch_add(1, Ordering::Relaxed) as usize;
-        let offset = HEADER_BYTES + number * CHUNK_BYTES;
-        // SAFETY: a new mapping of bytes that are there.
-        unsafe {
-            if grow(file, offset, CHUNK_BYTES) {
-                let access = libc::PROT_READ | libc::PROT_WRITE;
-                let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
-                chunk = libc::mmap(null_mut(), CHUNK_BYTES, access, flags, file, offset as libc::off_t);
-            }
-            if chunk == libc::MAP_FAILED {
+}
+
+/// Opens the trace and does `action` with it, and the offset of a new chunk;
+/// where one of the two cannot be, recording ends.
+fn with_new_chunk<T>(process: &Process, action: impl FnOnce(c_int, usize) -> Option<T>) -> Option<T> {
+    let mut result = None;
+    let file = open(process.suffix.load(Ordering::Relaxed), 0);
+    if file >= 0 {
+        if inode(file) == process.inode.load(Ordering::Relaxed) {
+            let number = process.chunks.fetch_add(1, Ordering::Relaxed) as usize;
+            result = action(file, HEADER_BYTES + number * CHUNK_BYTES);
+            if result.is_none() {
                 let at = core::mem::offset_of!(Header, flags) as libc::off_t;
-                libc::pwrite(file, ptr::from_ref(&ENDED_EARLY).cast(), size_of_val(&ENDED_EARLY), at);
+                // SAFETY: a number's bytes.
+                unsafe { libc::pwrite(file, ptr::from_ref(&ENDED_EARLY).cast(), size_of_val(&ENDED_EARLY), at) };
             }
         }
+        // SAFETY: our own descriptor.
+        unsafe { libc::close(file) };
     }
-    // SAFETY: our own descriptor.
-    unsafe { libc::close(file) };
-    (chunk != libc::MAP_FAILED).then_some(chunk.cast())
+    if result.is_none() && process.state.swap(OFF, Ordering::AcqRel) == RECORDING {
+        warn(b"memman: the trace cannot grow: recording ends here\n");
+    }
+    result
 }
 
-/// Leaves the chunk of a thread that ends to the next.
+fn new_desk(process: &Process) -> Option<*mut Desk> {
+    let desk = wiped_page(size_of::<Desk>())?.cast::<Desk>();
+    let mapped = with_new_chunk(process, |file, offset| {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
+        // SAFETY: over our own addresses; the file has the bytes.
+        let chunk = unsafe { (&raw mut (*desk).chunk).cast() };
+        let mapped = grow(file, offset, CHUNK_BYTES)
+            // SAFETY: as above.
+            && unsafe { libc::mmap(chunk, CHUNK_BYTES, access, flags, file, offset as libc::off_t) } == chunk;
+        mapped.then_some(desk)
+    });
+    if mapped.is_none() {
+        // SAFETY: our own, and unused.
+        unsafe { libc::munmap(desk.cast(), size_of::<Desk>()) };
+    }
+    mapped
+}
+
+/// Copies a full chunk to a new place in the file, and begins it anew for
+/// `thread`; false where that cannot be. Who is killed between the two leaves both, with the
+/// same first time, and readers take one.
+///
+/// # Safety
+/// The desk is this thread's.
+unsafe fn clear(process: &Process, desk: *mut Desk, thread: u32) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        read_clock(desk);
+        let chunk = &raw const (*desk).chunk;
+        let copied = with_new_chunk(process, |file, offset| {
+            let written = may_reach(offset + CHUNK_BYTES)
+                && libc::pwrite(file, chunk.cast(), CHUNK_BYTES, offset as libc::off_t) == CHUNK_BYTES as isize;
+            written.then_some(())
+        });
+        if copied.is_some() {
+            begin(desk, thread);
+        }
+        copied.is_some()
+    }
+}
+
+/// Leaves the desk of a thread that ends to the next.
 extern "C" fn thread_ends(_: *mut c_void) {
-    let chunk = slot().cast::<Chunk>();
-    let Some(process) = recording().filter(|_| !chunk.is_null() && slot() == chunk.cast()) else { return };
+    let desk = slot().cast::<Desk>();
+    let Some(process) = recording().filter(|_| !desk.is_null() && slot() == desk.cast()) else { return };
     set_slot(null_mut());
     // SAFETY: this thread's own; after this nobody's.
     unsafe {
-        read_clock(chunk);
-        let room = size_of_val(&(*chunk).records) - (*chunk).header.used as usize;
-        let kept = room >= WORTH_KEEPING
-            && locked(process, || {
-                let len = process.spare_len.load(Ordering::Relaxed);
-                let Some(spare) = process.spare.get(len) else { return false };
-                spare.store(chunk, Ordering::Relaxed);
-                process.spare_len.store(len + 1, Ordering::Relaxed);
-                true
-            });
+        read_clock(desk);
+        let kept = locked(process, || {
+            let len = process.spare_len.load(Ordering::Relaxed);
+            let Some(spare) = process.spare.get(len) else { return false };
+            spare.store(desk, Ordering::Relaxed);
+            process.spare_len.store(len + 1, Ordering::Relaxed);
+            true
+        });
         if !kept {
-            libc::munmap(chunk.cast(), CHUNK_BYTES);
+            libc::munmap(desk.cast(), size_of::<Desk>());
         }
     }
 }
@@ -479,10 +585,10 @@ extern "C" fn thread_ends(_: *mut c_void) {
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = {
     extern "C" fn at_end() {
-        let chunk = slot().cast::<Chunk>();
-        if !chunk.is_null() && recording().is_some() && slot() == chunk.cast() {
+        let desk = slot().cast::<Desk>();
+        if !desk.is_null() && recording().is_some() && slot() == desk.cast() {
             // SAFETY: this thread's own.
-            unsafe { read_clock(chunk) };
+            unsafe { read_clock(desk) };
         }
     }
     at_end

@@ -194,6 +194,9 @@ impl Groups {
 /// (with a class for each size: by under 2 %) and take time with the square.
 const CLASSES: usize = 192;
 
+/// Of them where the stack may be small: up to 5 % less tight.
+const FEW_CLASSES: usize = 64;
+
 /// Gross sizes `low..=high`, of which no block costs less than `weight` bytes.
 #[derive(Clone, Copy)]
 struct Class {
@@ -407,8 +410,12 @@ const fn first_fit_extent<const K: usize>(groups: &Groups, granule: u64) -> Opti
 /// Source: the tiling argument sharpens the bound of Knuth, TAOCP vol. 1,
 /// 2.5, exercise 43 (after Robson 1977); the linear program is this project's.
 pub const fn first_fit_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
-    match Groups::new(profile, max_live, granule as u64, Rounding::Granules) {
-        Some(groups) => first_fit_extent::<CLASSES>(&groups, granule as u64),
+    first_fit_in_classes::<CLASSES>(profile, max_live, granule as u64)
+}
+
+const fn first_fit_in_classes<const K: usize>(profile: &[SizeRange], max_live: usize, granule: u64) -> Option<u64> {
+    match Groups::new(profile, max_live, granule, Rounding::Granules) {
+        Some(groups) => first_fit_extent::<K>(&groups, granule),
         None => None,
     }
 }
@@ -782,25 +789,83 @@ pub const fn buddy_profile_size(profile: &[SizeRange], max_live: usize) -> Optio
 /// [`ffit_required_size`], and at least `max_block`, else 0. Takes up to 64
 /// times as long.
 pub const fn ffit_guaranteed_live(area: usize, max_block: usize, min_block: usize) -> usize {
-    guaranteed_live(Heap::Ffit, area, max_block, min_block)
+    guaranteed_live(Heap::Ffit, &[SizeRange::any(min_block, max_block)], Room::Area(area), max_block)
 }
 
 /// The most bytes that may be live at once so that a buddy heap on `area` bytes
 /// never refuses a block of `min_block` to `max_block` bytes: the inverse of
 /// [`buddy_required_size`], and at least `max_block`, else 0.
 pub const fn buddy_guaranteed_live(area: usize, max_block: usize, min_block: usize) -> usize {
-    guaranteed_live(Heap::Buddy, area, max_block, min_block)
+    guaranteed_live(Heap::Buddy, &[SizeRange::any(min_block, max_block)], Room::Area(area), max_block)
 }
 
-const fn guaranteed_live(heap: Heap, area: usize, max_block: usize, min_block: usize) -> usize {
-    let profile = [SizeRange::any(min_block, max_block)];
+/// The most granules that may be live at once so that first fit in `granules` of
+/// them never refuses a block of `min_block` to `max_block` granules: the inverse
+/// of [`first_fit_granules`] in its own units, up to 5 % less so that 8 KiB of
+/// stack are enough, and at least `max_block`, else 0.
+pub const fn first_fit_guaranteed_granules(granules: usize, max_block: usize, min_block: usize) -> usize {
+    guaranteed_live(Heap::Ffit, &[SizeRange::any(min_block, max_block)], Room::Granules(granules), max_block)
+}
+
+/// The most granules that may be live at once so that the leftmost buddy system
+/// in `granules` of them, the first `taken` of which have other uses for ever,
+/// never refuses a block of `min_block` to `max_block` granules; every block
+/// counts as the power of two that it is rounded up to. At least `max_block`
+/// rounded up, else 0. Takes up to 64 times as long as
+/// [`leftmost_buddy_granules`].
+///
+/// It is the inverse of T2 behind the first multiple of the largest block that
+/// is not taken: windows are aligned from there as they are from 0, and what
+/// lies before it only costs the adversary.
+pub const fn buddy_guaranteed_granules(granules: usize, taken: usize, max_block: usize, min_block: usize) -> usize {
+    let (first, last) = (order_of(min_block as u64), order_of(max_block as u64));
+    if last >= usize::BITS - 1 || min_block > max_block {
+        return 0;
+    }
+    let mut profile = [SizeRange::at_most(0, 1); ORDERS];
+    let mut order = first;
+    while order <= last {
+        profile[order as usize] = SizeRange::any(1 << order, 1 << order);
+        order += 1;
+    }
+    let largest = 1 << last;
+    let behind = match taken.checked_next_multiple_of(largest) {
+        Some(origin) => granules.saturating_sub(origin),
+        None => 0,
+    };
+    guaranteed_live(Heap::Buddy, &profile, Room::Granules(behind), largest)
+}
+
+/// What live bytes, or granules, are to fit in.
+#[derive(Clone, Copy)]
+enum Room {
+    /// Bytes of an area, tables included.
+    Area(usize),
+    /// Granules, which are then the unit of the profile.
+    Granules(usize),
+}
+
+const fn guaranteed_live(heap: Heap, profile: &[SizeRange], room: Room, max_block: usize) -> usize {
     let mut enough = 0;
-    let mut too_much = area.saturating_add(1);
+    let mut too_much = match room {
+        Room::Area(size) | Room::Granules(size) => size.saturating_add(1),
+    };
     while enough + 1 < too_much {
         let middle = enough + (too_much - enough) / 2;
-        match required_size(heap, &profile, middle) {
-            Some(bytes) if bytes <= area => enough = middle,
-            _ => too_much = middle,
+        let fits = match room {
+            Room::Area(size) => matches!(required_size(heap, profile, middle), Some(bytes) if bytes <= size),
+            Room::Granules(size) => {
+                let need = match heap {
+                    Heap::Ffit => first_fit_in_classes::<FEW_CLASSES>(profile, middle, 1),
+                    Heap::Buddy => leftmost_buddy_granules(profile, middle, 1),
+                };
+                matches!(need, Some(need) if need <= size as u64)
+            }
+        };
+        if fits {
+            enough = middle;
+        } else {
+            too_much = middle;
         }
     }
     if enough < max_block { 0 } else { enough }

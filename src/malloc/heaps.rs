@@ -26,6 +26,10 @@ pub(super) struct Heap {
     pub failed: u64,
     /// The largest size that was ever requested of it.
     pub largest_request: usize,
+    /// The smallest; the largest number before the first.
+    pub smallest_request: usize,
+    /// Requests at multiples of more than `ALIGNMENT`.
+    pub over_aligned: u64,
 }
 
 // SAFETY: regions are reached under the heap's lock.
@@ -34,7 +38,14 @@ unsafe impl Send for Heap {}
 static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] = [const {
     Mutex::from_raw(
         <FutexLock as RawMutex>::INIT,
-        Heap { regions: [None; MAX_REGIONS], count: 0, failed: 0, largest_request: 0 },
+        Heap {
+            regions: [None; MAX_REGIONS],
+            count: 0,
+            failed: 0,
+            largest_request: 0,
+            smallest_request: usize::MAX,
+            over_aligned: 0,
+        },
     )
 }; MAX_HEAPS];
 
@@ -56,10 +67,17 @@ impl Heap {
         self.regions[..self.count].iter().flatten().map(|region| unsafe { &mut *region.as_ptr() })
     }
 
-    fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    /// Notes the size of a request.
+    fn requested(&mut self, size: usize) {
         self.largest_request = self.largest_request.max(size);
-        let (region, block) = self.regions().find_map(|region| Some((region.heap, region.get(size, align, dense)?)))?;
-        self.tell_dirty(region);
+        self.smallest_request = self.smallest_request.min(size);
+    }
+
+    fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+        self.requested(size);
+        self.over_aligned += u64::from(align > ALIGNMENT);
+        let (number, block) = self.regions().find_map(|region| Some((region.heap, region.get(size, align, dense)?)))?;
+        self.tell_dirty(number);
         Some(block)
     }
 
@@ -156,12 +174,14 @@ pub(super) enum Bad {
     Corrupted,
 }
 
-/// Runs `action` on the region of a block, under its heap's lock, for a request
-/// of `size` bytes.
-fn in_region<T>(block: *const u8, size: usize, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
+/// Runs `action` on the region of a block, under its heap's lock; `size` is what
+/// it is to be resized to.
+fn in_region<T>(block: *const u8, size: Option<usize>, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
     let region = region_of(block).ok_or(Bad::Foreign)?;
     let mut heap = heap_of(region);
-    heap.largest_request = heap.largest_request.max(size);
+    if let Some(size) = size {
+        heap.requested(size);
+    }
     // SAFETY: the heap's lock is held.
     let (number, result) = unsafe { ((*region.as_ptr()).heap, action(&mut *region.as_ptr())) };
     heap.tell_dirty(number);
@@ -181,7 +201,7 @@ fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
 /// # Safety
 /// Nobody uses the block after this call.
 pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
-    in_region(block, 0, |region| {
+    in_region(block, None, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
         let limit = config.retain.max(region.stats().used as usize);
@@ -228,7 +248,7 @@ pub(super) fn tick(config: &Config) {
 
 /// The size of a block.
 pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
-    in_region(block, 0, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
+    in_region(block, None, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
 }
 
 /// Extends a block; in a pool it may move, else it stays or there is no room.
@@ -236,7 +256,7 @@ pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
 /// # Safety
 /// Where the result differs from `block`, nobody uses `block` afterwards.
 pub(super) unsafe fn extend(config: &Config, block: *mut u8, size: usize) -> Result<Option<NonNull<u8>>, Bad> {
-    in_region(block, size, |region| {
+    in_region(block, Some(size), |region| {
         let result = if config.pool != 0 {
             // SAFETY: the caller's promise.
             unsafe { region.extend(block, size) }.map(Some)

@@ -1,6 +1,7 @@
 //! The malloc that programs run with unchanged: thread caches over slabs over
 //! core heaps over the OS, or over a fixed pool. May use: `heap`, `sync`,
-//! `platform`; no std, no allocation, no panics that unwind.
+//! `platform`, of `analysis` the bounds; no std, no allocation, no panics that
+//! unwind.
 //!
 //! `src/README.md` walks one malloc and one free from end to end.
 

@@ -175,6 +175,19 @@ pub(super) struct Region {
     cursor: usize,
     /// Pages that were in a block since the OS gave them: not known zeros.
     touched: Bits,
+    /// Blocks that got another size where they stood.
+    pub resized_in_place: u64,
+}
+
+/// The part of a region that a guarantee is of, in bytes: all of it, or under
+/// ebuddy the buddy part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground {
+    pub bytes: usize,
+    /// What bookkeeping has of it for ever, at its start.
+    pub taken: usize,
+    /// Whether the part ever refused a request, which the other then had.
+    pub helped: bool,
 }
 
 /// A block as the manager gave it.
@@ -287,6 +300,7 @@ impl Region {
                 aging: Bits(base.byte_add(aging).cast()),
                 cursor: 0,
                 touched: Bits(base.byte_add(touched).cast()),
+                resized_in_place: 0,
             }));
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let own = each!(&mut (*region.as_ptr()).manager, manager => manager.get(end));
@@ -487,9 +501,11 @@ impl Region {
     /// # Safety
     /// As [`Manager::extend`].
     pub unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        let old = self.usable_size(block);
         // SAFETY: the caller's promise.
         let new = unsafe { each!(&mut self.manager, manager => manager.extend(block, size)) }?;
         let bytes = self.usable_size(new.as_ptr()).ok_or(ExtendError::NotFound)?;
+        self.resized_in_place += u64::from(new.as_ptr() == block && old != Some(bytes));
         self.touch(new, bytes);
         Ok(new)
     }
@@ -523,6 +539,19 @@ impl Region {
             blocks: all.blocks - self.own.blocks,
             ..all
         }
+    }
+
+    /// What a guarantee is of.
+    pub fn ground(&self) -> Ground {
+        let (part, helped) = match &self.manager {
+            Any::Ffit(ffit) => (ffit.stats(), false),
+            Any::Buddy(buddy) => (buddy.stats(), false),
+            Any::Ebuddy(ebuddy) => {
+                let (main, emergency) = ebuddy.parts();
+                (main, emergency.peak > 0)
+            }
+        };
+        Ground { bytes: part.size as usize, taken: self.own.used as usize, helped }
     }
 
     /// Memory in free blocks, in bytes.

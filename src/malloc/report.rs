@@ -1,11 +1,13 @@
 //! What the heaps say of themselves, made without allocating. May use:
-//! `cache`, `config`, `heaps`, `huge`, `message`, `process`.
+//! `cache`, `config`, `heaps`, `huge`, `message`, `process`, `analysis`.
 
 use core::fmt::Write;
 
+use super::config::{Config, HeapKind};
 use super::message::Line;
 use super::{cache, heaps, huge, process};
-use crate::heap::Stats;
+use crate::analysis::bounds::{buddy_guaranteed_granules, first_fit_guaranteed_granules};
+use crate::heap::{ALIGNMENT, Stats};
 
 /// The sum of all heaps, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,4 +127,57 @@ pub(super) fn table() {
         let _ = writeln!(line, " huge {:>7} in {blocks} block(s)", Bytes(bytes as u64));
         line.send();
     }
+    if config.pool != 0 {
+        heaps::each(config, |_, heap| guarantee(config, heap));
+    }
+}
+
+/// Writes what the pool guarantees for blocks of the sizes that were requested,
+/// and how much of that was used.
+///
+/// Bytes are counted as the manager rounds them up: the bounds hold for the
+/// program that requests these sizes, which makes the same heap of them.
+fn guarantee(config: &Config, heap: &mut heaps::Heap) {
+    let mut line = Line::new();
+    line.push(b"memman: guarantee: ");
+    if config.cache || config.heaps > 1 {
+        line.push(b"none but with cache:off and heaps:1\n");
+        return line.send();
+    }
+    let (failed, over_aligned) = (heap.failed, heap.over_aligned);
+    let granules = |size: usize| match config.heap {
+        HeapKind::Ffit => size.div_ceil(ALIGNMENT),
+        HeapKind::Buddy | HeapKind::Ebuddy => size.div_ceil(ALIGNMENT).next_power_of_two(),
+    };
+    let (smallest, largest) = (heap.smallest_request, heap.largest_request);
+    let Some(region) = heap.regions().next().filter(|_| largest > 0) else { return };
+    let (smallest, largest, ground) = (granules(smallest), granules(largest), region.ground());
+    let (bytes, taken) = (ground.bytes / ALIGNMENT, ground.taken / ALIGNMENT);
+    let guaranteed = ALIGNMENT
+        * match config.heap {
+            HeapKind::Ffit => first_fit_guaranteed_granules(bytes - taken, largest, smallest),
+            HeapKind::Buddy | HeapKind::Ebuddy => buddy_guaranteed_granules(bytes, taken, largest, smallest),
+        };
+    let peak = region.stats().peak as usize;
+    let blocks = (smallest * ALIGNMENT, largest * ALIGNMENT);
+    let _ = match guaranteed {
+        0 => write!(line, "none for blocks of {} to {} bytes: {peak} live", blocks.0, blocks.1),
+        _ => write!(
+            line,
+            "{guaranteed} bytes live in blocks of {} to {}: used {peak}, {}%",
+            blocks.0,
+            blocks.1,
+            peak as u128 * 100 / guaranteed as u128
+        ),
+    };
+    let _ = match failed {
+        0 if peak > guaranteed || ground.helped => writeln!(line, ", beyond it: that all was served is luck"),
+        0 => writeln!(line),
+        _ => writeln!(line, ", beyond it: {failed} request(s) refused"),
+    };
+    if over_aligned + region.resized_in_place > 0 {
+        let resized = region.resized_in_place;
+        let _ = writeln!(line, "memman: not covered: {resized} block(s) resized in place, {over_aligned} over-aligned");
+    }
+    line.send();
 }

@@ -294,6 +294,41 @@ fn what_a_pool_guarantees_is_the_inverse_of_what_is_required() {
     }
 }
 
+#[test]
+fn what_granules_guarantee_is_the_inverse_too_and_no_attack_breaks_it() {
+    let mut attacks_that_reach = 0;
+    for largest in [1usize, 2, 8, 32] {
+        for granules in [40, 1000, 5001] {
+            let live = first_fit_guaranteed_granules(granules, largest, 1);
+            let need = |live| first_fit_granules(&[SizeRange::any(1, largest)], live, 1).unwrap() as usize;
+            assert!(live == 0 || live >= largest && need(live) <= granules);
+            assert!(need((live + 1).max(largest)) > granules);
+
+            let powers: Vec<_> = (0..=largest.ilog2()).map(|k| SizeRange::any(1 << k, 1 << k)).collect();
+            let need = |live| leftmost_buddy_granules(&powers, live, 1).unwrap() as usize;
+            for taken in [0, 1, 8, 32] {
+                let live = buddy_guaranteed_granules(granules, taken, largest, 1);
+                let behind = granules - taken.next_multiple_of(largest).min(granules);
+                assert!(live == 0 || live >= largest && need(live) <= behind);
+                assert!(need((live + 1).max(largest)) > behind);
+                let mut heap = Model::new(Policy::LeftmostBuddy, granules as u64);
+                assert!(taken == 0 || heap.get(taken as u64) == Some(0));
+                let attack = robson::attack(&mut heap, live as u64, largest as u64);
+                assert_eq!(attack.refused, None, "{largest} {granules} {taken}");
+                // The guarantee is not idle: a little more, and somebody is refused.
+                let mut heap = Model::new(Policy::LeftmostBuddy, granules as u64);
+                assert!(taken == 0 || heap.get(taken as u64) == Some(0));
+                let more = (live + 4 * largest) as u64;
+                attacks_that_reach += usize::from(robson::attack(&mut heap, more, largest as u64).refused.is_some());
+            }
+        }
+    }
+    assert!(attacks_that_reach > 20, "{attacks_that_reach} of 48");
+    assert_eq!(buddy_guaranteed_granules(100, 0, 4, 5), 0);
+    assert_eq!(buddy_guaranteed_granules(100, 0, usize::MAX, 1), 0);
+    assert_eq!(buddy_guaranteed_granules(100, usize::MAX, 4, 1), 0);
+}
+
 /// The table of the theory, for blocks without headers.
 #[test]
 fn the_pools_in_bytes_are_so_many_times_what_is_live() {

@@ -274,7 +274,7 @@ impl<K: Kind> Shadow<K> {
         assert_eq!(stats.failed, self.failed);
         let (free, _) = self.free_blocks();
         assert_eq!(stats.largest_free, free.iter().map(|&(_, len)| len as u64).max().unwrap_or(0));
-        assert_eq!(stats.free, free.iter().map(|&(_, len)| len as u64).sum());
+        assert_eq!(stats.free, free.iter().map(|&(_, len)| len as u64).sum::<u64>());
     }
 
     /// Frees all; then the heap must be as it was at first.

@@ -78,8 +78,8 @@ pub struct ChunkHeader {
     pub last_ticks: u64,
     /// The monotonic clock then, in ns.
     pub last_ns: u64,
-    /// The writer's own; no meaning to readers.
-    pub scratch: State,
+    /// 0.
+    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES && size_of::<ChunkHeader>() == CHUNK_HEADER_BYTES);
@@ -140,7 +140,6 @@ const LONG: u64 = 31;
 
 /// What writer and reader of a chunk remember from record to record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
 pub struct State {
     /// Ticks of the last record.
     pub ticks: u64,
@@ -154,7 +153,6 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    #[inline]
     fn byte(&mut self, byte: u8) {
         if let Some(at) = self.bytes.get_mut(self.len) {
             *at = byte;
@@ -162,7 +160,6 @@ impl Writer<'_> {
         self.len += 1;
     }
 
-    #[inline]
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.byte(value as u8 | 0x80);
@@ -171,30 +168,86 @@ impl Writer<'_> {
         self.byte(value as u8);
     }
 
-    /// 0 for no address, else 1 and the distance from the last, zigzag. A
-    /// distance of -2^63 would not fit: addresses are below that.
-    #[inline]
+    /// 0 for no address, else its code.
     fn address(&mut self, state: &mut State, address: u64) {
         if address == 0 {
             return self.byte(0);
         }
-        let distance = address.wrapping_sub(state.address) as i64;
-        // Blocks lie on multiples of 16 nearly always: then 4 bits are saved.
-        let scaled = if distance & 15 == 0 { (distance >> 4 << 1) | 1 } else { distance << 1 };
-        self.varint((((scaled << 1) ^ (scaled >> 63)) as u64).wrapping_add(1));
+        self.varint(coded_address(state.address, address));
         state.address = address;
     }
+}
+
+/// 1 and the distance from the last address, zigzag. A distance of -2^63 would
+/// not fit: addresses are below that.
+#[inline(always)]
+fn coded_address(last: u64, address: u64) -> u64 {
+    let distance = address.wrapping_sub(last) as i64;
+    // Blocks lie on multiples of 16 nearly always: then 4 bits are saved.
+    let scaled = if distance & 15 == 0 { (distance >> 4 << 1) | 1 } else { distance << 1 };
+    (((scaled << 1) ^ (scaled >> 63)) as u64).wrapping_add(1)
 }
 
 /// The largest address that can be written.
 pub const MAX_ADDRESS: u64 = 1 << 60;
 
+/// A record of at most 8 bytes, in a register.
+struct Word {
+    bytes: u64,
+    bits: u32,
+}
+
+impl Word {
+    /// A number below 2^21.
+    #[inline(always)]
+    fn varint(&mut self, value: u64) {
+        let (code, bits) = match value {
+            0..0x80 => (value, 8),
+            0x80..0x4000 => (value & 0x7f | 0x80 | (value >> 7) << 8, 16),
+            _ => (value & 0x7f | 0x80 | (value >> 7 & 0x7f | 0x80) << 8 | (value >> 14) << 16, 24),
+        };
+        self.bytes |= code << self.bits;
+        self.bits += bits;
+    }
+}
+
 /// Writes `record` at `ticks`, not before the last, and says how long it is.
 /// Addresses are below [`MAX_ADDRESS`].
-#[inline]
+///
+/// What is behind the record in `bytes` may be overwritten.
+#[inline(always)]
 pub fn encode(record: Record, ticks: u64, state: &mut State, bytes: &mut [u8; MAX_RECORD]) -> usize {
-    let mut out = Writer { bytes, len: 0 };
     let after = ticks.saturating_sub(state.ticks);
+    let (tag, size, address) = match record {
+        Record::Get { size, address, zeroed: false } => (GET, size, address),
+        Record::Get { size, address, zeroed: true } => (GET_ZEROED, size, address),
+        Record::Free { address } => (FREE, 0, address),
+        _ => return encode_any(record, after, state, bytes),
+    };
+    // Nearly every record: a byte, two, two and three fill a word.
+    let coded = coded_address(state.address, address);
+    if address == 0 || after >= LONG + 0x4000 || size >= 0x4000 || coded >= 1 << 21 {
+        return encode_any(record, after, state, bytes);
+    }
+    state.ticks += after;
+    state.address = address;
+    let mut word = Word { bytes: u64::from(tag) | after.min(LONG) << 3, bits: 8 };
+    if after >= LONG {
+        word.varint(after - LONG);
+    }
+    if tag != FREE {
+        word.varint(size);
+    }
+    word.varint(coded);
+    bytes[..8].copy_from_slice(&word.bytes.to_le_bytes());
+    (word.bits / 8) as usize
+}
+
+/// As [`encode`], for every record.
+#[cold]
+#[inline(never)]
+fn encode_any(record: Record, after: u64, state: &mut State, bytes: &mut [u8; MAX_RECORD]) -> usize {
+    let mut out = Writer { bytes, len: 0 };
     state.ticks += after;
     let mut start = |tag| {
         out.byte(tag | (after.min(LONG) as u8) << 3);
@@ -351,6 +404,7 @@ impl ChunkHeader {
     /// Reads a chunk's header; `None` where `bytes` are too few, or where no
     /// chunk was begun there.
     pub fn read(bytes: &[u8]) -> Option<ChunkHeader> {
+        let bytes = bytes.get(..CHUNK_HEADER_BYTES)?;
         let header = ChunkHeader {
             magic: number!(bytes, u32, ChunkHeader, magic),
             thread: number!(bytes, u32, ChunkHeader, thread),
@@ -360,7 +414,7 @@ impl ChunkHeader {
             first_ns: number!(bytes, u64, ChunkHeader, first_ns),
             last_ticks: number!(bytes, u64, ChunkHeader, last_ticks),
             last_ns: number!(bytes, u64, ChunkHeader, last_ns),
-            scratch: State::default(),
+            reserved: [0; 2],
         };
         (header.magic == CHUNK_MAGIC).then_some(header)
     }
