@@ -7,15 +7,15 @@ pub(super) const BUCKET: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granules(pub u64);
 
-/// `ALIGNED[k]`: the multiples of `2^k` within a bucket.
-const ALIGNED: [u64; 7] = [
+/// `TOPS[k]`: the last granule of each aligned window of `2^k` in a bucket.
+const TOPS: [u64; 7] = [
     !0,
-    0x5555_5555_5555_5555,
-    0x1111_1111_1111_1111,
-    0x0101_0101_0101_0101,
-    0x0001_0001_0001_0001,
-    0x0000_0001_0000_0001,
-    1,
+    0xAAAA_AAAA_AAAA_AAAA,
+    0x8888_8888_8888_8888,
+    0x8080_8080_8080_8080,
+    0x8000_8000_8000_8000,
+    0x8000_0000_8000_0000,
+    0x8000_0000_0000_0000,
 ];
 
 impl Granules {
@@ -24,93 +24,149 @@ impl Granules {
         Granules((!0 >> (BUCKET - len)) << first)
     }
 
-    /// The lowest aligned window of `2^order` granules that are all in the
-    /// set; `order <= 6`.
-    pub fn lowest_window(self, order: u32) -> Option<usize> {
-        let mut windows = self.0;
-        for k in 0..order {
-            windows &= windows >> (1 << k) & ALIGNED[k as usize + 1];
-        }
-        (windows != 0).then(|| windows.trailing_zeros() as usize)
+    /// The lowest of the set.
+    #[inline(always)]
+    pub fn lowest(self) -> Option<usize> {
+        (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
     }
 
-    /// The order of the largest aligned window in the set.
-    pub fn largest_window(self) -> Option<u32> {
-        let mut windows = self.0;
-        if windows == 0 {
+    /// Whether all of `other` is in the set.
+    #[inline(always)]
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The last granule of each aligned window of `2^order` granules that are
+    /// all in the set; `order <= 6`.
+    #[inline(always)]
+    fn windows(self, order: u32) -> u64 {
+        let (rest, top) = (!self.0, TOPS[order as usize]);
+        // Below its top a window that lacks a granule carries into the top,
+        // and none carries out of it.
+        !(((rest & !top) + !top) | rest) & top
+    }
+
+    /// The lowest aligned window of `2^order` granules that are all in the
+    /// set; `order <= 6`.
+    #[inline(always)]
+    pub fn lowest_window(self, order: u32) -> Option<usize> {
+        let windows = self.windows(order);
+        (windows != 0).then(|| windows.trailing_zeros() as usize >> order << order)
+    }
+
+    /// The order of the largest aligned window in the set, which is known to
+    /// be at most `bound`, itself at most 6.
+    #[inline(always)]
+    pub fn largest_window(self, bound: u32) -> Option<u32> {
+        if self.0 == 0 {
             return None;
         }
-        let mut order = 0;
-        while order < 6 {
-            windows &= windows >> (1 << order) & ALIGNED[order as usize + 1];
-            if windows == 0 {
-                break;
-            }
-            order += 1;
+        let mut order = bound;
+        while order > 0 && self.windows(order) == 0 {
+            order -= 1;
         }
         Some(order)
     }
+
+    /// The order of the largest aligned window around granule `at`, one of the
+    /// set.
+    #[inline(always)]
+    pub fn window_around(self, at: usize) -> u32 {
+        // A window ends below the first bit in which `at` and one that is not
+        // in the set differ; the nearest on either side differ last.
+        let rest = !self.0;
+        let (before, behind) = (rest & !(!0 << at), rest & !0 << at);
+        let before = (BUCKET - 1).wrapping_sub(before.leading_zeros() as usize) ^ at;
+        let behind = behind.trailing_zeros() as usize ^ at;
+        before.min(behind).ilog2()
+    }
 }
 
-/// Eight bytes below 128 in one word: the children of a node of the buddy
-/// system's tree. Of larger bytes, which only damage brings, it answers
-/// something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Octet(pub u64);
+/// Sixteen bytes: the children of a node of the buddy system's tree.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes(core::arch::x86_64::__m128i);
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-impl Octet {
-    /// This octet with byte `index` set to `value`.
-    pub fn with(self, index: usize, value: u8) -> Self {
-        let shift = index * 8;
-        Octet(self.0 & !(0xFF << shift) | u64::from(value) << shift)
+#[cfg(target_arch = "x86_64")]
+impl Bytes {
+    /// # Safety
+    /// Sixteen bytes at `bytes` may be read.
+    #[inline(always)]
+    pub unsafe fn load(bytes: *const u8) -> Self {
+        // SAFETY: the caller's promise; SSE2 is part of the architecture.
+        Bytes(unsafe { core::arch::x86_64::_mm_loadu_si128(bytes.cast()) })
     }
 
-    /// This octet with `len` bytes from `index` on set to `value`; `len` is 1,
-    /// 2 or 4.
-    pub fn with_group(self, index: usize, len: usize, value: u8) -> Self {
-        let mask = (!0 >> (64 - len * 8)) << (index * 8);
-        Octet(self.0 & !mask | (LOW * u64::from(value)) & mask)
+    #[inline(always)]
+    pub fn all(byte: u8) -> Self {
+        // SAFETY: as above.
+        Bytes(unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) })
     }
 
-    pub fn get(self, index: usize) -> u8 {
-        (self.0 >> (index * 8)) as u8
+    /// Byte by byte, without borrow from one to the next.
+    #[inline(always)]
+    pub fn minus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Bytes(unsafe { core::arch::x86_64::_mm_sub_epi8(self.0, other.0) })
     }
 
-    /// The lowest byte that is at most `bound`.
-    pub fn first_at_most(self, bound: u8) -> Option<usize> {
-        // Byte by byte 0x80 + bound - value: no borrow, and the high bit is
-        // set just where value <= bound.
-        let hits = (HIGH + LOW * u64::from(bound)).wrapping_sub(self.0) & HIGH;
-        (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
+    /// The bytes that are below that of `bound`. Bytes above 127, which only
+    /// damage brings, count as small.
+    #[inline(always)]
+    pub fn below(self, bound: Self) -> Granules {
+        use core::arch::x86_64::*;
+        // SAFETY: as above.
+        let hits = unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, bound.0)) };
+        Granules(hits as u64)
     }
 
-    /// The lowest aligned group of `2^log` bytes that are all zero; `log` is
-    /// 0, 1 or 2.
-    pub fn first_zero_group(self, log: u32) -> Option<usize> {
-        let mut zeros = HIGH.wrapping_sub(self.0) & HIGH;
-        if log >= 1 {
-            zeros &= zeros >> 8 & 0x0080_0080_0080_0080;
-        }
-        if log >= 2 {
-            zeros &= zeros >> 16 & 0x0000_0080_0000_0080;
-        }
-        (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
-    }
-
-    /// The smallest of the bytes.
+    /// The smallest byte.
+    #[inline(always)]
     pub fn least(self) -> u8 {
-        fn least(a: u64, b: u64) -> u64 {
-            // The high bit of each byte says a >= b; spread it over the byte.
-            let ge = (a | HIGH).wrapping_sub(b) & HIGH;
-            let mask = (ge >> 7) * 0xFF;
-            b & mask | a & !mask
+        use core::arch::x86_64::*;
+        // SAFETY: as above.
+        unsafe {
+            let eight = _mm_min_epu8(self.0, _mm_srli_si128::<8>(self.0));
+            let four = _mm_min_epu8(eight, _mm_srli_si128::<4>(eight));
+            let two = _mm_min_epu8(four, _mm_srli_si128::<2>(four));
+            _mm_cvtsi128_si32(_mm_min_epu8(two, _mm_srli_si128::<1>(two))) as u8
         }
-        let four = least(self.0, self.0 >> 32) & 0xFFFF_FFFF;
-        let two = least(four, four >> 16) & 0xFFFF;
-        least(two, two >> 8) as u8
+    }
+}
+
+/// Sixteen bytes: the children of a node of the buddy system's tree.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes([u8; 16]);
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Bytes {
+    /// # Safety
+    /// Sixteen bytes at `bytes` may be read.
+    pub unsafe fn load(bytes: *const u8) -> Self {
+        // SAFETY: the caller's promise.
+        Bytes(unsafe { bytes.cast::<[u8; 16]>().read() })
+    }
+
+    pub fn all(byte: u8) -> Self {
+        Bytes([byte; 16])
+    }
+
+    /// Byte by byte, without borrow from one to the next.
+    pub fn minus(self, other: Self) -> Self {
+        Bytes(core::array::from_fn(|i| self.0[i].wrapping_sub(other.0[i])))
+    }
+
+    /// The bytes that are below that of `bound`. Bytes above 127, which only
+    /// damage brings, count as small.
+    pub fn below(self, bound: Self) -> Granules {
+        let hits = self.0.iter().zip(bound.0).enumerate();
+        Granules(hits.fold(0, |hits, (i, (&byte, bound))| hits | u64::from((byte as i8) < bound as i8) << i))
+    }
+
+    /// The smallest byte.
+    pub fn least(self) -> u8 {
+        self.0.into_iter().fold(u8::MAX, u8::min)
     }
 }
 
@@ -183,40 +239,39 @@ mod tests {
     fn windows_are_the_lowest_and_the_largest_aligned_runs() {
         for bits in samples().chain([0, !0, 1, 1 << 63]) {
             let set = Granules(bits);
+            let is_window = |at: usize, len: usize| bits & Granules::run(at, len).0 == Granules::run(at, len).0;
             let mut largest = None;
             for order in 0..=6 {
                 let len = 1usize << order;
-                let slow = (0..64).step_by(len).find(|&at| {
-                    let run = Granules::run(at, len).0;
-                    bits & run == run
-                });
+                let slow = (0..64).step_by(len).find(|&at| is_window(at, len));
                 assert_eq!(set.lowest_window(order), slow, "{bits:#x} {order}");
                 if slow.is_some() {
                     largest = Some(order);
                 }
             }
-            assert_eq!(set.largest_window(), largest, "{bits:#x}");
+            for bound in largest.unwrap_or(0)..=6 {
+                assert_eq!(set.largest_window(bound), largest, "{bits:#x}");
+            }
+            for at in (0..64).filter(|&at| is_window(at, 1)) {
+                let around = (0..=6).rev().find(|&order| is_window(at >> order << order, 1 << order));
+                assert_eq!(Some(set.window_around(at)), around, "{bits:#x} {at}");
+            }
         }
     }
 
     #[test]
-    fn octets_find_what_a_loop_over_bytes_finds() {
+    fn sixteen_bytes_are_what_a_loop_over_them_finds() {
         for (i, bits) in samples().enumerate() {
             let mask = if i % 3 == 0 { 0x0303_0303_0303_0303 } else { 0x7F7F_7F7F_7F7F_7F7F };
-            let octet = Octet(bits & mask);
-            let bytes = octet.0.to_le_bytes();
-            for bound in [0, 1, 2, 40, 127] {
-                assert_eq!(octet.first_at_most(bound), bytes.iter().position(|&b| b <= bound));
+            let halves = [bits & mask, bits.rotate_left(29) & mask];
+            let bytes: [u8; 16] = core::array::from_fn(|i| halves[i / 8].to_le_bytes()[i % 8]);
+            let node = unsafe { Bytes::load(bytes.as_ptr()) };
+            for bound in [1, 2, 40, 123] {
+                let slow = (0..16).fold(0, |hits, i| hits | u64::from(bytes[i] < bound) << i);
+                assert_eq!(node.below(Bytes::all(bound)), Granules(slow));
+                assert_eq!(node.below(Bytes::all(bound + 4).minus(Bytes::all(4))), Granules(slow));
             }
-            for log in 0..3 {
-                let len = 1 << log;
-                let slow = (0..8).step_by(len).find(|&at| bytes[at..at + len].iter().all(|&b| b == 0));
-                assert_eq!(octet.first_zero_group(log), slow);
-            }
-            assert_eq!(octet.least(), *bytes.iter().min().unwrap());
-            assert_eq!(octet.with(i % 8, 9).get(i % 8), 9);
-            assert_eq!(octet.with_group(4, 4, 7).get(5), 7);
-            assert_eq!(octet.with_group(4, 2, 7).get(6), octet.get(6));
+            assert_eq!(node.least(), *bytes.iter().min().unwrap());
         }
     }
 
