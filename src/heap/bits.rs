@@ -18,10 +18,23 @@ const TOPS: [u64; 7] = [
     0x8000_0000_0000_0000,
 ];
 
+/// `WINDOWS[k]`: the first `2^k` granules of a bucket.
+const WINDOWS: [u64; 7] = [1, 0x3, 0xF, 0xFF, 0xFFFF, 0xFFFF_FFFF, !0];
+
 impl Granules {
     /// The `len` granules from `first` on; `1 <= len <= 64 - first`.
     pub fn run(first: usize, len: usize) -> Self {
         Granules((!0 >> (BUCKET - len)) << first)
+    }
+
+    #[inline(always)]
+    pub fn with(self, granule: usize) -> Self {
+        Granules(self.0 | 1 << granule)
+    }
+
+    #[inline(always)]
+    pub fn without(self, granule: usize) -> Self {
+        Granules(self.0 & !(1 << granule))
     }
 
     /// The lowest of the set.
@@ -34,6 +47,13 @@ impl Granules {
     #[inline(always)]
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The aligned window of `2^order` granules that begins at `first`;
+    /// `order <= 6`.
+    #[inline(always)]
+    pub fn window(first: usize, order: u32) -> Self {
+        Granules(WINDOWS[order as usize] << first)
     }
 
     /// The last granule of each aligned window of `2^order` granules that are
@@ -82,91 +102,117 @@ impl Granules {
     }
 }
 
-/// Sixteen bytes: the children of a node of the buddy system's tree.
+/// The bytes of one node of the buddy system's tree: its children.
+pub(super) const NODE: usize = 32;
+
+/// Thirty-two bytes below 128: a node of the buddy system's tree. Of larger
+/// bytes, which only damage brings, the answers are wrong.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bytes(core::arch::x86_64::__m128i);
+pub(super) struct Bytes([core::arch::x86_64::__m128i; 2]);
 
 #[cfg(target_arch = "x86_64")]
 impl Bytes {
     /// # Safety
-    /// Sixteen bytes at `bytes` may be read.
+    /// `NODE` bytes at `bytes`, a multiple of 16, may be read.
     #[inline(always)]
     pub unsafe fn load(bytes: *const u8) -> Self {
+        use core::arch::x86_64::_mm_load_si128;
         // SAFETY: the caller's promise; SSE2 is part of the architecture.
-        Bytes(unsafe { core::arch::x86_64::_mm_loadu_si128(bytes.cast()) })
+        unsafe { Bytes([_mm_load_si128(bytes.cast()), _mm_load_si128(bytes.add(16).cast())]) }
     }
 
     #[inline(always)]
     pub fn all(byte: u8) -> Self {
         // SAFETY: as above.
-        Bytes(unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) })
+        Bytes([unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) }; 2])
     }
 
-    /// Byte by byte, without borrow from one to the next.
+    /// Byte by byte the difference.
     #[inline(always)]
     pub fn minus(self, other: Self) -> Self {
         // SAFETY: as above.
-        Bytes(unsafe { core::arch::x86_64::_mm_sub_epi8(self.0, other.0) })
+        let half = |i: usize| unsafe { core::arch::x86_64::_mm_sub_epi8(self.0[i], other.0[i]) };
+        Bytes([half(0), half(1)])
     }
 
-    /// The bytes that are below that of `bound`. Bytes above 127, which only
-    /// damage brings, count as small.
+    /// The bytes that are below those of `bound`.
     #[inline(always)]
     pub fn below(self, bound: Self) -> Granules {
-        use core::arch::x86_64::*;
+        use core::arch::x86_64::{_mm_cmpgt_epi8, _mm_movemask_epi8};
         // SAFETY: as above.
-        let hits = unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, bound.0)) };
-        Granules(hits as u64)
+        let half = |i: usize| unsafe { _mm_movemask_epi8(_mm_cmpgt_epi8(bound.0[i], self.0[i])) as u64 };
+        Granules(half(0) | half(1) << 16)
     }
 
-    /// The smallest byte.
+    /// The least of the bytes.
     #[inline(always)]
     pub fn least(self) -> u8 {
-        use core::arch::x86_64::*;
+        use core::arch::x86_64::{_mm_cvtsi128_si32, _mm_min_epu8, _mm_srli_si128};
         // SAFETY: as above.
         unsafe {
-            let eight = _mm_min_epu8(self.0, _mm_srli_si128::<8>(self.0));
+            let all = _mm_min_epu8(self.0[0], self.0[1]);
+            let eight = _mm_min_epu8(all, _mm_srli_si128::<8>(all));
             let four = _mm_min_epu8(eight, _mm_srli_si128::<4>(eight));
             let two = _mm_min_epu8(four, _mm_srli_si128::<2>(four));
             _mm_cvtsi128_si32(_mm_min_epu8(two, _mm_srli_si128::<1>(two))) as u8
         }
     }
+
+    /// The bytes with the largest there is at `index`.
+    #[inline(always)]
+    pub fn without(self, index: usize) -> Self {
+        use core::arch::x86_64::{_mm_loadu_si128, _mm_or_si128};
+        const MASK: [u8; 2 * NODE - 1] = {
+            let mut mask = [0; 2 * NODE - 1];
+            mask[NODE - 1] = u8::MAX;
+            mask
+        };
+        let mask = &MASK[NODE - 1 - index % NODE..];
+        // SAFETY: as above; that many bytes of the mask are left.
+        let half = |i: usize| unsafe { _mm_or_si128(self.0[i], _mm_loadu_si128(mask.as_ptr().add(16 * i).cast())) };
+        Bytes([half(0), half(1)])
+    }
 }
 
-/// Sixteen bytes: the children of a node of the buddy system's tree.
+/// Thirty-two bytes: a node of the buddy system's tree.
 #[cfg(not(target_arch = "x86_64"))]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bytes([u8; 16]);
+pub(super) struct Bytes([u8; NODE]);
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Bytes {
     /// # Safety
-    /// Sixteen bytes at `bytes` may be read.
+    /// `NODE` bytes at `bytes` may be read.
     pub unsafe fn load(bytes: *const u8) -> Self {
         // SAFETY: the caller's promise.
-        Bytes(unsafe { bytes.cast::<[u8; 16]>().read() })
+        Bytes(unsafe { bytes.cast::<[u8; NODE]>().read() })
     }
 
     pub fn all(byte: u8) -> Self {
-        Bytes([byte; 16])
+        Bytes([byte; NODE])
     }
 
-    /// Byte by byte, without borrow from one to the next.
+    /// Byte by byte the difference.
     pub fn minus(self, other: Self) -> Self {
         Bytes(core::array::from_fn(|i| self.0[i].wrapping_sub(other.0[i])))
     }
 
-    /// The bytes that are below that of `bound`. Bytes above 127, which only
-    /// damage brings, count as small.
+    /// The bytes that are below those of `bound`.
     pub fn below(self, bound: Self) -> Granules {
-        let hits = self.0.iter().zip(bound.0).enumerate();
-        Granules(hits.fold(0, |hits, (i, (&byte, bound))| hits | u64::from((byte as i8) < bound as i8) << i))
+        let pairs = self.0.iter().zip(bound.0).enumerate();
+        Granules(pairs.fold(0, |below, (i, (&byte, bound))| below | u64::from(byte < bound) << i))
     }
 
-    /// The smallest byte.
+    /// The least of the bytes.
     pub fn least(self) -> u8 {
         self.0.into_iter().fold(u8::MAX, u8::min)
+    }
+
+    /// The bytes with the largest there is at `index`.
+    pub fn without(mut self, index: usize) -> Self {
+        self.0[index % NODE] = u8::MAX;
+        self
     }
 }
 
@@ -245,6 +291,7 @@ mod tests {
                 let len = 1usize << order;
                 let slow = (0..64).step_by(len).find(|&at| is_window(at, len));
                 assert_eq!(set.lowest_window(order), slow, "{bits:#x} {order}");
+                assert_eq!(Granules::window(64 - len, order), Granules::run(64 - len, len));
                 if slow.is_some() {
                     largest = Some(order);
                 }
@@ -260,17 +307,21 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bytes_are_what_a_loop_over_them_finds() {
+    fn the_bytes_of_a_node_are_what_a_loop_over_them_finds() {
+        #[repr(align(16))]
+        struct Aligned([u8; NODE]);
         for (i, bits) in samples().enumerate() {
             let mask = if i % 3 == 0 { 0x0303_0303_0303_0303 } else { 0x7F7F_7F7F_7F7F_7F7F };
-            let halves = [bits & mask, bits.rotate_left(29) & mask];
-            let bytes: [u8; 16] = core::array::from_fn(|i| halves[i / 8].to_le_bytes()[i % 8]);
-            let node = unsafe { Bytes::load(bytes.as_ptr()) };
-            for bound in [1, 2, 40, 123] {
-                let slow = (0..16).fold(0, |hits, i| hits | u64::from(bytes[i] < bound) << i);
+            let words = [0, 13, 29, 47].map(|turn| (bits.rotate_left(turn) & mask).to_le_bytes());
+            let bytes: [u8; NODE] = core::array::from_fn(|i| words[i / 8][i % 8]);
+            let node = unsafe { Bytes::load(Aligned(bytes).0.as_ptr()) };
+            for bound in [1, 2, 40, 122] {
+                let slow = (0..NODE).fold(0, |below, i| below | u64::from(bytes[i] < bound) << i);
                 assert_eq!(node.below(Bytes::all(bound)), Granules(slow));
-                assert_eq!(node.below(Bytes::all(bound + 4).minus(Bytes::all(4))), Granules(slow));
+                assert_eq!(node.below(Bytes::all(bound + 5).minus(Bytes::all(5))), Granules(slow));
             }
+            let others = bytes.iter().enumerate().filter(|&(other, _)| other != i % NODE);
+            assert_eq!(node.without(i).least(), *others.map(|(_, byte)| byte).min().unwrap());
             assert_eq!(node.least(), *bytes.iter().min().unwrap());
         }
     }

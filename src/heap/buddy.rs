@@ -19,8 +19,8 @@
 //! A block of more than a bucket (order 7 and up) leaves the used words of its
 //! buckets 0 and writes its order into the first end word, where no bit may
 //! stand without its used bit. Every operation thus costs one path of the tree
-//! at most: a quarter of the logarithm of the heap, not its size, and 2.13 bits
-//! a granule.
+//! at most: a fifth of the logarithm of the heap, not its size, and 2.13 bits a
+//! granule.
 //!
 //! The granules of an area need not be a power of two: what lies beyond the
 //! last one counts as used for ever, and the rest is the trees it makes.
@@ -78,8 +78,8 @@ impl Window {
 
 /// A heap under the binary buddy system.
 ///
-/// Get, free and extend cost one path up and down a tree of `log16` of the
-/// area's 64-granule buckets: at most seven steps, whatever the heap holds. The
+/// Get, free and extend cost one path up and down a tree of `log32` of the
+/// area's 64-granule buckets: at most five steps, whatever the heap holds. The
 /// bound that leftmost placement keeps is in [`crate::analysis`].
 #[derive(Debug)]
 pub struct Buddy {
@@ -120,7 +120,7 @@ impl Buddy {
     ///
     /// # Safety
     /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
-    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone. The tables
+    /// zeroed bytes at `tables`, 16-aligned, are the heap's alone. The tables
     /// may lie in the blocks where the first block keeps them, for ever.
     pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
@@ -179,8 +179,7 @@ impl Buddy {
         if last >= self.granules << self.shift {
             return None;
         }
-        let granule = self.bytes(0);
-        Some((last | (granule - 1)).ilog2() + 1 - self.shift)
+        Some((last | 1).ilog2().saturating_sub(self.shift - 1))
     }
 
     /// The lowest free window of `order`.
@@ -214,7 +213,7 @@ impl Buddy {
             self.bucket_mut(index).ends = u64::from(window.order);
             return self.tree.window_taken(index, window.order);
         }
-        let run = Granules::run(window.at % BUCKET, window.granules()).0;
+        let run = Granules::window(window.at % BUCKET, window.order).0;
         let bucket = self.bucket_mut(index);
         bucket.used |= run;
         bucket.ends |= run & !(run >> 1);
@@ -222,7 +221,7 @@ impl Buddy {
         let before = self.tree.bucket(index);
         let after = deficit(free, BUCKET_ORDER.saturating_sub(before.into()));
         if after != before {
-            self.tree.bucket_rose(index, after);
+            self.tree.bucket_taken(index, before, after);
         }
     }
 
@@ -234,14 +233,14 @@ impl Buddy {
             self.bucket_mut(index).ends = 0;
             return self.tree.window_freed(index, window.order);
         }
-        let run = Granules::run(window.at % BUCKET, window.granules()).0;
+        let run = Granules::window(window.at % BUCKET, window.order).0;
         let bucket = self.bucket_mut(index);
         bucket.used &= !run;
         bucket.ends &= !run;
         let around = Granules(!bucket.used).window_around(window.at % BUCKET);
         let deficit = (BUCKET_ORDER - around) as u8;
         if deficit < self.tree.bucket(index) {
-            return self.tree.bucket_sank(index, deficit).unwrap_or(around);
+            return self.tree.bucket_freed(index, deficit).unwrap_or(around);
         }
         around
     }
@@ -250,9 +249,22 @@ impl Buddy {
     /// failure.
     #[inline(always)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
-        let window = self.lowest(self.order_for(size)?)?;
+        let order = self.order_for(size)?;
+        if order > BUCKET_ORDER {
+            return self.place_window(order);
+        }
+        let window = self.lowest(order)?;
         self.allocate(window);
-        self.grown(window.order);
+        self.grown(order);
+        Some(self.pointer(window.at))
+    }
+
+    /// Allocates the lowest window of `order`.
+    #[inline(never)]
+    fn place_window(&mut self, order: u32) -> Option<NonNull<u8>> {
+        let window = self.lowest(order)?;
+        self.allocate(window);
+        self.grown(order);
         Some(self.pointer(window.at))
     }
 
@@ -438,6 +450,11 @@ impl Buddy {
         Ok(to)
     }
 
+    /// The bytes in allocated blocks.
+    pub(super) fn used(&self) -> usize {
+        self.counters.used
+    }
+
     /// Whether `address` lies among the blocks.
     pub(super) fn contains(&self, address: usize) -> bool {
         address.wrapping_sub(self.origin.addr().get()) < self.granules << self.shift
@@ -568,11 +585,13 @@ fn deficit(free: Granules, bound: u32) -> u8 {
 }
 
 impl Manager for Buddy {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.counters.requested(size);
         let block = self.place(size);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
@@ -582,11 +601,13 @@ impl Manager for Buddy {
         }
         self.counters.requested(size);
         let block = self.place_aligned(size, align);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         self.release(block).map(|_| ())
     }
@@ -595,7 +616,9 @@ impl Manager for Buddy {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
         let result = unsafe { self.resize(block, size, true) };
-        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        if result == Err(ExtendError::NoRoom) {
+            self.counters.refused(size);
+        }
         result
     }
 

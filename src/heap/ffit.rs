@@ -381,6 +381,11 @@ impl Ffit {
         Some(self.pointer(block.at))
     }
 
+    /// The bytes in allocated blocks.
+    pub(super) fn used(&self) -> usize {
+        self.counters.used
+    }
+
     fn grown(&mut self, len: usize) {
         self.counters.blocks += 1;
         self.counters.grown(len << self.shift);
@@ -517,7 +522,9 @@ impl Manager for Ffit {
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.counters.requested(size);
         let block = self.place(size);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
@@ -527,7 +534,9 @@ impl Manager for Ffit {
         }
         self.counters.requested(size);
         let block = self.place_aligned(size, align);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
@@ -540,7 +549,9 @@ impl Manager for Ffit {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
         let result = unsafe { self.resize(block, size, true) };
-        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        if result == Err(ExtendError::NoRoom) {
+            self.counters.refused(size);
+        }
         result
     }
 

@@ -195,10 +195,17 @@ struct Counters {
 }
 
 impl Counters {
+    #[inline(always)]
     fn requested(&mut self, size: usize) {
         self.largest_request = self.largest_request.max(size);
     }
 
+    #[cold]
+    fn refused(&mut self, size: usize) {
+        self.failed += u64::from(size != 0);
+    }
+
+    #[inline(always)]
     fn grown(&mut self, bytes: usize) {
         self.used += bytes;
         self.peak = self.peak.max(self.used);

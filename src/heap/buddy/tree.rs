@@ -1,13 +1,13 @@
 //! The buddy system's tree over its buckets: for each stretch of buckets, the
 //! largest window that is free in it. May use: `bits`.
 //!
-//! A byte stands for a stretch of `16^l` buckets, level `l`, and holds its
+//! A byte stands for a stretch of `32^l` buckets, level `l`, and holds its
 //! *deficit*: the order of the whole stretch less the order of the largest
 //! free window in it. 0 is a stretch that is wholly free, one more than its
-//! order a stretch with nothing free. Sixteen bytes are a node:
+//! order a stretch with nothing free. Thirty-two bytes are a node:
 //!
 //! ```text
-//!   level 1      [d d d .. d]                     order 10 each: 16 buckets
+//!   level 1      [d d d .. d]                     order 11 each: 32 buckets
 //!                 |
 //!   level 0      [d d d .. d] [d d ..             order 6 each: a bucket
 //!                 |
@@ -18,24 +18,31 @@
 //! allocated window of more than a bucket is left as it was when it was free:
 //! the search never comes there.
 
-use super::super::bits::{Bytes, Granules};
+use super::super::bits::{Bytes, Granules, NODE};
 
 /// The order of a bucket.
 pub(super) const BUCKET_ORDER: u32 = 6;
 /// A node has `FAN = 2^FAN_LOG` children.
-pub(super) const FAN_LOG: u32 = 4;
-const FAN: usize = 1 << FAN_LOG;
+pub(super) const FAN_LOG: u32 = FAN.trailing_zeros();
+const FAN: usize = NODE;
 /// Enough for 2^25 buckets.
-const MAX_LEVELS: usize = 7;
+const MAX_LEVELS: usize = 5;
 
 /// The byte of a stretch of level `level` with nothing free.
 pub(super) const fn none(level: usize) -> u8 {
     (BUCKET_ORDER + FAN_LOG * level as u32 + 1) as u8
 }
 
+/// The children of a node that are wholly free.
+#[inline(always)]
+fn free(node: Bytes) -> Granules {
+    node.below(Bytes::all(1))
+}
+
 /// The deficit of the stretch whose children are `node`.
+#[inline(always)]
 fn deficit(node: Bytes) -> u8 {
-    match node.below(Bytes::all(1)).largest_window(FAN_LOG) {
+    match free(node).largest_window(FAN_LOG) {
         Some(log) => (FAN_LOG - log) as u8,
         None => node.least().wrapping_add(FAN_LOG as u8),
     }
@@ -115,31 +122,34 @@ impl WindowTree {
         unsafe { *self.level.get_unchecked(level) }
     }
 
+    /// Byte `index` of a level, or its node, which begins with that byte.
+    #[inline(always)]
+    fn at(&self, level: usize, index: usize) -> *mut u8 {
+        let Level { start, last } = self.level(level);
+        debug_assert!(index / FAN <= last as usize);
+        // SAFETY: a byte of that level.
+        unsafe { self.bytes.add(start as usize + index) }
+    }
+
     /// The bytes of level `level` that stretch `index` of the next level has
     /// for children.
     #[inline(always)]
     fn node(&self, level: usize, index: usize) -> Bytes {
-        let Level { start, last } = self.level(level);
-        debug_assert!(index <= last as usize);
         // SAFETY: a node of that level.
-        unsafe { Bytes::load(self.bytes.add(start as usize + index * FAN)) }
+        unsafe { Bytes::load(self.at(level, index * FAN)) }
     }
 
     /// The byte of stretch `index` of `level`.
     #[inline(always)]
     fn byte(&self, level: usize, index: usize) -> u8 {
-        let Level { start, last } = self.level(level);
-        debug_assert!(index / FAN <= last as usize);
         // SAFETY: a byte of that level.
-        unsafe { *self.bytes.add(start as usize + index) }
+        unsafe { *self.at(level, index) }
     }
 
     #[inline(always)]
     fn set_byte(&mut self, level: usize, index: usize, value: u8) {
-        let Level { start, last } = self.level(level);
-        debug_assert!(index / FAN <= last as usize);
         // SAFETY: a byte of that level; self is borrowed mutably.
-        unsafe { *self.bytes.add(start as usize + index) = value };
+        unsafe { *self.at(level, index) = value };
     }
 
     /// The level whose bytes make up windows of `order`, from that of a bucket
@@ -206,36 +216,43 @@ impl WindowTree {
         self.byte(0, bucket)
     }
 
-    /// Tells the tree that the deficit of a bucket has become larger.
+    /// Tells the tree that the deficit of a bucket, which was `old`, has become
+    /// larger.
     #[inline(always)]
-    pub fn bucket_rose(&mut self, bucket: usize, deficit: u8) {
-        self.rise(0, bucket, self.byte(0, bucket), deficit);
+    pub fn bucket_taken(&mut self, bucket: usize, old: u8, deficit: u8) {
+        self.raise(0, bucket, old, deficit);
     }
 
     /// Tells the tree that the deficit of a bucket has become smaller; returns
-    /// the order of the largest free window around the bucket, or none where
-    /// not all of the bucket is free.
+    /// the order of the largest free window around it, where all of the bucket
+    /// is free.
     #[inline(always)]
-    pub fn bucket_sank(&mut self, bucket: usize, deficit: u8) -> Option<u32> {
-        self.sink(0, bucket, deficit)
+    pub fn bucket_freed(&mut self, bucket: usize, deficit: u8) -> Option<u32> {
+        self.lower(0, bucket, deficit)
     }
 
     /// Tells the tree that the free window of `order >= 6` at `bucket` has been
     /// allocated.
     pub fn window_taken(&mut self, bucket: usize, order: u32) {
         let (level, index) = self.fill(bucket, order, none);
-        self.rise(level, index, 0, none(level));
+        if level + 1 < self.levels {
+            let (old, new) = (self.byte(level + 1, index / FAN), deficit(self.node(level, index / FAN)));
+            if new != old {
+                self.raise(level + 1, index / FAN, old, new);
+            }
+        }
     }
 
     /// Tells the tree that the window of `order >= 6` at `bucket` has become
     /// free; returns the order of the largest free window around it.
     pub fn window_freed(&mut self, bucket: usize, order: u32) -> u32 {
         let (level, index) = self.fill(bucket, order, |_| 0);
-        self.sink(level, index, 0).unwrap_or(order)
+        self.lower(level, index, 0).unwrap_or(order)
     }
 
     /// Sets the bytes of a window to the `value` of their level; the level and
     /// the first of them.
+    #[inline(always)]
     fn fill(&mut self, bucket: usize, order: u32, value: fn(usize) -> u8) -> (usize, usize) {
         let (level, log) = self.level_of(order);
         let index = bucket >> (FAN_LOG as usize * level);
@@ -248,54 +265,54 @@ impl WindowTree {
     /// Writes a byte that is larger than the `old` one, and carries the change
     /// up as far as there is one.
     #[inline(always)]
-    fn rise(&mut self, mut level: usize, mut index: usize, mut old: u8, mut value: u8) {
-        loop {
+    fn raise(&mut self, mut level: usize, mut index: usize, mut old: u8, mut value: u8) {
+        // A node is read before a byte of it is written: the processor would
+        // wait for the byte.
+        while level + 1 < self.levels {
+            let (node, parent) = (self.node(level, index / FAN), index / FAN);
             self.set_byte(level, index, value);
-            if level + 1 == self.levels {
-                return;
-            }
-            let node = self.node(level, index / FAN);
-            (level, index) = (level + 1, index / FAN);
-            let above = self.byte(level, index);
-            if old == 0 {
-                value = deficit(node);
+            let above = self.byte(level + 1, parent);
+            let others = if old == 0 { free(node).without(index % FAN) } else { Granules(0) };
+            let new = if let Some(log) = others.largest_window(FAN_LOG) {
+                (FAN_LOG - log) as u8
             } else {
-                // Another child has as much or more, or this one had most.
-                value = old.wrapping_add(FAN_LOG as u8);
-                if value == above {
-                    value = node.least().wrapping_add(FAN_LOG as u8);
-                } else {
+                // A wholly free child stood for more than its own deficit; any
+                // other, unless the stretch has more from another child.
+                if old != 0 && above != old.wrapping_add(FAN_LOG as u8) {
                     return;
                 }
-            }
-            if value == above {
+                node.without(index % FAN).least().min(value).wrapping_add(FAN_LOG as u8)
+            };
+            if new == above {
                 return;
             }
-            old = above;
+            (level, index, old, value) = (level + 1, parent, above, new);
         }
+        self.set_byte(level, index, value);
     }
 
     /// Writes a byte that is smaller than the one before, and carries the
     /// change up as far as there is one; the order of the largest free window
     /// around the stretch, if it is free.
     #[inline(always)]
-    fn sink(&mut self, mut level: usize, mut index: usize, mut value: u8) -> Option<u32> {
+    fn lower(&mut self, mut level: usize, mut index: usize, mut value: u8) -> Option<u32> {
         let mut around = None;
         loop {
-            self.set_byte(level, index, value);
-            let within = if value == 0 {
-                let free = self.node(level, index / FAN).below(Bytes::all(1));
+            let parent = index / FAN;
+            let new = if value == 0 {
+                let free = free(self.node(level, parent)).with(index % FAN);
                 let log = free.window_around(index % FAN);
                 around = Some(BUCKET_ORDER + FAN_LOG * level as u32 + log);
                 (FAN_LOG - log) as u8
             } else {
                 value.wrapping_add(FAN_LOG as u8)
             };
-            (level, index) = (level + 1, index / FAN);
-            if level == self.levels || within >= self.byte(level, index) {
+            self.set_byte(level, index, value);
+            (level, index) = (level + 1, parent);
+            if level == self.levels || new >= self.byte(level, index) {
                 return around;
             }
-            value = within;
+            value = new;
         }
     }
 
