@@ -98,7 +98,7 @@ impl Granules {
         let (before, behind) = (rest & !(!0 << at), rest & !0 << at);
         let before = (BUCKET - 1).wrapping_sub(before.leading_zeros() as usize) ^ at;
         let behind = behind.trailing_zeros() as usize ^ at;
-        before.min(behind).ilog2()
+        (before.min(behind) | 1).ilog2()
     }
 }
 
@@ -122,26 +122,12 @@ impl Bytes {
         unsafe { Bytes([_mm_load_si128(bytes.cast()), _mm_load_si128(bytes.add(16).cast())]) }
     }
 
+    /// The bytes that are below `bound`.
     #[inline(always)]
-    pub fn all(byte: u8) -> Self {
-        // SAFETY: as above.
-        Bytes([unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) }; 2])
-    }
-
-    /// Byte by byte the difference.
-    #[inline(always)]
-    pub fn minus(self, other: Self) -> Self {
-        // SAFETY: as above.
-        let half = |i: usize| unsafe { core::arch::x86_64::_mm_sub_epi8(self.0[i], other.0[i]) };
-        Bytes([half(0), half(1)])
-    }
-
-    /// The bytes that are below those of `bound`.
-    #[inline(always)]
-    pub fn below(self, bound: Self) -> Granules {
+    pub fn below(self, bound: Bound) -> Granules {
         use core::arch::x86_64::{_mm_cmpgt_epi8, _mm_movemask_epi8};
         // SAFETY: as above.
-        let half = |i: usize| unsafe { _mm_movemask_epi8(_mm_cmpgt_epi8(bound.0[i], self.0[i])) as u64 };
+        let half = |i: usize| unsafe { _mm_movemask_epi8(_mm_cmpgt_epi8(bound.0, self.0[i])) as u64 };
         Granules(half(0) | half(1) << 16)
     }
 
@@ -175,6 +161,26 @@ impl Bytes {
     }
 }
 
+/// What the bytes of a node are compared with.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound(core::arch::x86_64::__m128i);
+
+#[cfg(target_arch = "x86_64")]
+impl Bound {
+    #[inline(always)]
+    pub fn new(byte: u8) -> Self {
+        // SAFETY: as above.
+        Bound(unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) })
+    }
+
+    #[inline(always)]
+    pub fn minus(self, less: u8) -> Self {
+        // SAFETY: as above.
+        Bound(unsafe { core::arch::x86_64::_mm_sub_epi8(self.0, Bound::new(less).0) })
+    }
+}
+
 /// Thirty-two bytes: a node of the buddy system's tree.
 #[cfg(not(target_arch = "x86_64"))]
 #[derive(Clone, Copy, Debug)]
@@ -189,19 +195,9 @@ impl Bytes {
         Bytes(unsafe { bytes.cast::<[u8; NODE]>().read() })
     }
 
-    pub fn all(byte: u8) -> Self {
-        Bytes([byte; NODE])
-    }
-
-    /// Byte by byte the difference.
-    pub fn minus(self, other: Self) -> Self {
-        Bytes(core::array::from_fn(|i| self.0[i].wrapping_sub(other.0[i])))
-    }
-
-    /// The bytes that are below those of `bound`.
-    pub fn below(self, bound: Self) -> Granules {
-        let pairs = self.0.iter().zip(bound.0).enumerate();
-        Granules(pairs.fold(0, |below, (i, (&byte, bound))| below | u64::from(byte < bound) << i))
+    /// The bytes that are below `bound`.
+    pub fn below(self, bound: Bound) -> Granules {
+        Granules(self.0.iter().enumerate().fold(0, |below, (i, &byte)| below | u64::from(byte < bound.0) << i))
     }
 
     /// The least of the bytes.
@@ -213,6 +209,22 @@ impl Bytes {
     pub fn without(mut self, index: usize) -> Self {
         self.0[index % NODE] = u8::MAX;
         self
+    }
+}
+
+/// What the bytes of a node are compared with.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound(u8);
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Bound {
+    pub fn new(byte: u8) -> Self {
+        Bound(byte)
+    }
+
+    pub fn minus(self, less: u8) -> Self {
+        Bound(self.0.wrapping_sub(less))
     }
 }
 
@@ -317,8 +329,8 @@ mod tests {
             let node = unsafe { Bytes::load(Aligned(bytes).0.as_ptr()) };
             for bound in [1, 2, 40, 122] {
                 let slow = (0..NODE).fold(0, |below, i| below | u64::from(bytes[i] < bound) << i);
-                assert_eq!(node.below(Bytes::all(bound)), Granules(slow));
-                assert_eq!(node.below(Bytes::all(bound + 5).minus(Bytes::all(5))), Granules(slow));
+                assert_eq!(node.below(Bound::new(bound)), Granules(slow));
+                assert_eq!(node.below(Bound::new(bound + 5).minus(5)), Granules(slow));
             }
             let others = bytes.iter().enumerate().filter(|&(other, _)| other != i % NODE);
             assert_eq!(node.without(i).least(), *others.map(|(_, byte)| byte).min().unwrap());

@@ -18,7 +18,7 @@
 //! allocated window of more than a bucket is left as it was when it was free:
 //! the search never comes there.
 
-use super::super::bits::{Bytes, Granules, NODE};
+use super::super::bits::{Bound, Bytes, Granules, NODE};
 
 /// The order of a bucket.
 pub(super) const BUCKET_ORDER: u32 = 6;
@@ -36,7 +36,7 @@ pub(super) const fn none(level: usize) -> u8 {
 /// The children of a node that are wholly free.
 #[inline(always)]
 fn free(node: Bytes) -> Granules {
-    node.below(Bytes::all(1))
+    node.below(Bound::new(1))
 }
 
 /// The deficit of the stretch whose children are `node`.
@@ -181,7 +181,7 @@ impl WindowTree {
         if index > self.level(level).last as usize {
             return None; // only where the tree was overwritten
         }
-        let first = self.node(level, index).below(Bytes::all(1)).lowest_window(log)?;
+        let first = free(self.node(level, index)).lowest_window(log)?;
         Some((index * FAN + first) << (FAN_LOG as usize * level))
     }
 
@@ -189,14 +189,14 @@ impl WindowTree {
     /// that has one; the whole where that is the level above all.
     #[inline(always)]
     fn descend(&self, down: usize, order: u32) -> Option<usize> {
-        let mut bound = Bytes::all((self.full_order() - order + 1) as u8);
+        let mut bound = Bound::new((self.full_order() - order + 1) as u8);
         let (mut level, mut index) = (self.levels, 0);
         while level > down {
             level -= 1;
             if index > self.level(level).last as usize {
                 return None; // only where the tree was overwritten
             }
-            bound = bound.minus(Bytes::all(FAN_LOG as u8));
+            bound = bound.minus(FAN_LOG as u8);
             index = index * FAN + self.node(level, index).below(bound).lowest()?;
         }
         Some(index)
@@ -206,8 +206,7 @@ impl WindowTree {
     pub fn is_free(&self, bucket: usize, order: u32) -> bool {
         let (level, log) = self.level_of(order);
         let index = bucket >> (FAN_LOG as usize * level);
-        let free = self.node(level, index / FAN).below(Bytes::all(1));
-        free.contains(Granules::run(index % FAN, 1 << log))
+        free(self.node(level, index / FAN)).contains(Granules::run(index % FAN, 1 << log))
     }
 
     /// The deficit of a bucket.
@@ -218,7 +217,7 @@ impl WindowTree {
 
     /// Tells the tree that the deficit of a bucket, which was `old`, has become
     /// larger.
-    #[inline(always)]
+    #[inline(never)]
     pub fn bucket_taken(&mut self, bucket: usize, old: u8, deficit: u8) {
         self.raise(0, bucket, old, deficit);
     }
@@ -256,8 +255,15 @@ impl WindowTree {
     fn fill(&mut self, bucket: usize, order: u32, value: fn(usize) -> u8) -> (usize, usize) {
         let (level, log) = self.level_of(order);
         let index = bucket >> (FAN_LOG as usize * level);
-        for byte in index..index + (1 << log) {
-            self.set_byte(level, byte, value(level));
+        let (first, word) = (self.at(level, index), u64::from_ne_bytes([value(level); 8]));
+        // SAFETY: 2^log bytes of one node, aligned to as many.
+        unsafe {
+            match log {
+                0 => *first = word as u8,
+                1 => *first.cast() = word as u16,
+                2 => *first.cast() = word as u32,
+                _ => (0..1 << (log - 3)).for_each(|i| *first.cast::<u64>().add(i) = word),
+            }
         }
         (level, index)
     }
