@@ -260,17 +260,28 @@ fn at_least(node: &Sixteen, bound: u32) -> u32 {
     node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size >= bound) << i)
 }
 
-/// The largest of the sixteen.
-#[inline]
-pub(super) fn largest(node: &Sixteen) -> u32 {
+/// The largest of the sixteen but the one at `index`.
+#[inline(always)]
+pub(super) fn largest_but(node: &Sixteen, index: usize) -> u32 {
+    const MASK: [u32; 31] = {
+        let mut mask = [!0; 31];
+        mask[15] = 0;
+        mask
+    };
     // Four at a time, as the compiler makes vectors of it.
+    let mask = &MASK[15 - index % 16..][..16];
     let mut four = [0i32; 4];
-    for sizes in node.chunks_exact(4) {
-        for (most, &size) in four.iter_mut().zip(sizes) {
-            *most = (*most).max(size as i32);
+    for (sizes, mask) in node.chunks_exact(4).zip(mask.chunks_exact(4)) {
+        for ((most, &size), &mask) in four.iter_mut().zip(sizes).zip(mask) {
+            *most = (*most).max((size & mask) as i32);
         }
     }
     four.into_iter().fold(0, i32::max) as u32
+}
+
+/// The largest of the sixteen.
+pub(super) fn largest(node: &Sixteen) -> u32 {
+    largest_but(node, 0).max(node[0])
 }
 
 #[cfg(test)]
@@ -345,6 +356,8 @@ mod tests {
             let bound = (node[i % 16] + (i as u32 & 1)).max(1);
             assert_eq!(first_at_least(&node, bound), node.iter().position(|&s| s >= bound));
             assert_eq!(largest(&node), *node.iter().max().unwrap());
+            let others = node.iter().enumerate().filter(|&(other, _)| other != i % 16);
+            assert_eq!(largest_but(&node, i % 16), *others.map(|(_, size)| size).max().unwrap());
         }
     }
 }

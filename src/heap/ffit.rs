@@ -154,16 +154,17 @@ impl Ffit {
     }
 
     /// The granules that hold `size` bytes.
-    #[inline]
+    #[inline(always)]
     fn granules_for(&self, size: usize) -> Option<usize> {
-        if size == 0 || size > self.granules << self.shift {
+        let last = size.wrapping_sub(1);
+        if last >= self.granules << self.shift {
             return None;
         }
-        Some(((size - 1) >> self.shift) + 1)
+        Some((last >> self.shift) + 1)
     }
 
     /// The length of the block that starts at `at`.
-    #[inline]
+    #[inline(always)]
     fn len_at(&self, at: usize) -> usize {
         let tags = self.tags(at / BUCKET);
         let behind = tags.starts >> (at % BUCKET) >> 1;
@@ -171,36 +172,49 @@ impl Ffit {
     }
 
     /// As [`len_at`](Self::len_at), and that the tags around it agree.
-    #[inline]
+    #[inline(always)]
     fn checked_len_at(&self, at: usize) -> Option<usize> {
-        let len = self.len_at(at);
+        let tags = self.tags(at / BUCKET);
+        let behind = tags.starts >> (at % BUCKET) >> 1;
+        if behind != 0 {
+            // The start of the next block is all there is to agree.
+            let len = behind.trailing_zeros() as usize + 1;
+            return (at + len <= self.granules).then_some(len);
+        }
+        let len = tags.tail as usize;
         let end = at + len;
         let bounded = len > 0 && (end == self.granules || end < self.granules && self.starts_at(end));
         let tagged = || (end - 1) / BUCKET == at / BUCKET || self.tags((end - 1) / BUCKET).cover as usize == at;
         (bounded && tagged()).then_some(len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn starts_at(&self, at: usize) -> bool {
         self.tags(at / BUCKET).starts >> (at % BUCKET) & 1 != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_used(&self, at: usize) -> bool {
         self.tags(at / BUCKET).used >> (at % BUCKET) & 1 != 0
     }
 
-    /// Where the block starts that ends before `at`.
-    #[inline]
-    fn before(&self, at: usize) -> usize {
+    /// Where the block starts that ends before `at`, above 0; `None` where the
+    /// tags disagree.
+    #[inline(always)]
+    fn checked_before(&self, at: usize) -> Option<usize> {
         let last = at - 1;
         let tags = self.tags(last / BUCKET);
         let starts = tags.starts << (BUCKET - 1 - last % BUCKET);
-        if starts != 0 { last - starts.leading_zeros() as usize } else { tags.cover as usize }
+        if starts != 0 {
+            // It is the last to start before `at`, and so reaches as far.
+            return Some(last - starts.leading_zeros() as usize);
+        }
+        let before = tags.cover as usize;
+        (before < at && self.starts_at(before) && self.len_at(before) == at - before).then_some(before)
     }
 
     /// Writes the tags of a block.
-    #[inline]
+    #[inline(always)]
     fn tag(&mut self, run: Run, used: bool) {
         let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
         let bit = 1 << (run.at % BUCKET);
@@ -216,7 +230,7 @@ impl Ffit {
     }
 
     /// Removes the start of a block that becomes part of the one before.
-    #[inline]
+    #[inline(always)]
     fn untag(&mut self, at: usize) {
         let keep = !(1 << (at % BUCKET));
         let tags = self.tags_mut(at / BUCKET);
@@ -225,7 +239,7 @@ impl Ffit {
     }
 
     /// Makes a run a free block.
-    #[inline]
+    #[inline(always)]
     fn add_hole(&mut self, run: Run) {
         self.tag(run, false);
         let bucket = run.at / BUCKET;
@@ -236,7 +250,7 @@ impl Ffit {
 
     /// Tells the tree that a free block of `len`, whose tags are gone, was
     /// there.
-    #[inline]
+    #[inline(always)]
     fn hole_gone(&mut self, bucket: usize, len: usize) {
         if self.tree.get(bucket) as usize == len {
             let largest = self.largest_in(bucket);
@@ -245,7 +259,7 @@ impl Ffit {
     }
 
     /// The size of the largest free block that starts in a bucket.
-    #[inline]
+    #[inline(always)]
     fn largest_in(&self, bucket: usize) -> u32 {
         let tags = self.tags(bucket);
         let mut holes = tags.starts & !tags.used;
@@ -259,7 +273,7 @@ impl Ffit {
     }
 
     /// The first free block of at least `len` in a bucket, from bit `from` on.
-    #[inline]
+    #[inline(always)]
     fn hole_in(&self, bucket: usize, from: usize, len: usize) -> Option<Run> {
         let tags = self.tags(bucket);
         let behind = u64::MAX.checked_shl(from as u32).unwrap_or(0);
@@ -277,7 +291,7 @@ impl Ffit {
     }
 
     /// The lowest free block of at least `len`.
-    #[inline]
+    #[inline(always)]
     fn lowest(&self, len: usize) -> Option<Run> {
         let bucket = self.tree.find(len as u32)?;
         self.hole_in(bucket, 0, len)
@@ -292,7 +306,7 @@ impl Ffit {
 
     /// Makes `block` within the free `hole` used; what is left on either side
     /// stays free.
-    #[inline]
+    #[inline(always)]
     fn carve(&mut self, hole: Run, block: Run) {
         debug_assert!(hole.at <= block.at && block.end() <= hole.end());
         self.tag(block, true);
@@ -308,19 +322,16 @@ impl Ffit {
     /// Makes a used run free, together with its free neighbours; the hole that
     /// is made of them. `None` where the tags make no sense; then nothing has
     /// changed.
-    #[inline]
+    #[inline(always)]
     fn coalesce(&mut self, block: Run) -> Option<Run> {
-        let before = if block.at > 0 {
-            let at = self.before(block.at);
-            if at >= block.at || !self.starts_at(at) || self.len_at(at) != block.at - at {
-                return None;
+        let mut hole = block;
+        if block.at > 0 {
+            let before = self.checked_before(block.at)?;
+            if !self.is_used(before) {
+                hole = Run { at: before, len: block.end() - before };
             }
-            Some(at).filter(|&at| !self.is_used(at))
-        } else {
-            None
-        };
-        let mut hole = Run { at: before.unwrap_or(block.at), len: 0 };
-        let mut end = block.end();
+        }
+        let end = block.end();
         if end < self.granules && !self.is_used(end) {
             let len = self.checked_len_at(end)?;
             self.untag(end);
@@ -328,19 +339,18 @@ impl Ffit {
             if end / BUCKET != hole.at / BUCKET {
                 self.hole_gone(end / BUCKET, len);
             }
-            end += len;
+            hole.len += len;
         }
-        if before.is_some() {
+        if hole.at != block.at {
             self.untag(block.at);
         }
-        hole.len = end - hole.at;
         self.add_hole(hole);
         Some(hole)
     }
 
     /// Allocates the lowest block for `size` bytes, without counting a
     /// failure.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
         let len = self.granules_for(size)?;
         let hole = self.lowest(len)?;
@@ -386,19 +396,21 @@ impl Ffit {
         self.counters.used
     }
 
+    #[inline(always)]
     fn grown(&mut self, len: usize) {
         self.counters.blocks += 1;
         self.counters.grown(len << self.shift);
     }
 
     /// The run of an allocated block.
-    #[inline]
+    #[inline(always)]
     fn locate(&self, block: *const u8) -> Result<Run, FreeError> {
         let offset = block.addr().wrapping_sub(self.origin.addr().get());
-        if offset >= self.granules << self.shift || offset & ((1 << self.shift) - 1) != 0 {
+        // What is odd, or before or behind the blocks, is no granule.
+        let at = offset.rotate_right(self.shift);
+        if at >= self.granules {
             return Err(FreeError::NotFound);
         }
-        let at = offset >> self.shift;
         if !self.is_used(at) {
             return Err(FreeError::NotFound);
         }
@@ -455,7 +467,7 @@ impl Ffit {
     }
 
     /// Frees a block, and says what became of it; see [`Manager::free`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
         let run = self.locate(block)?;
         let hole = self.coalesce(run).ok_or(FreeError::Corrupted)?;
@@ -518,7 +530,7 @@ impl Ffit {
 }
 
 impl Manager for Ffit {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.counters.requested(size);
         let block = self.place(size);
@@ -540,7 +552,7 @@ impl Manager for Ffit {
         block
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         self.release(block).map(|_| ())
     }

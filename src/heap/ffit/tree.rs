@@ -8,7 +8,7 @@
 //!   level 0      [s s s .. s] [s s ..             one size a bucket
 //! ```
 
-use super::super::bits::{Sixteen, first_at_least, largest};
+use super::super::bits::{Sixteen, first_at_least, largest, largest_but};
 
 const FAN: usize = 16;
 /// Enough for 2^25 buckets.
@@ -60,18 +60,25 @@ impl MaxTree {
     #[inline]
     fn node(&self, level: u32, index: usize) -> *mut Sixteen {
         debug_assert!(index <= (self.buckets as usize - 1) >> (4 * (level + 1)));
-        // SAFETY: index is a node of that level, which has sixteen words.
-        unsafe { self.sizes.add(self.starts[level as usize] as usize + index * FAN).cast() }
+        // SAFETY: no tree has more levels; index is a node of that level, which
+        // has sixteen words.
+        unsafe {
+            let start = *self.starts.get_unchecked(level as usize);
+            self.sizes.add(start as usize + index * FAN).cast()
+        }
+    }
+
+    /// The size that stands for stretch `index` of a level.
+    #[inline(always)]
+    fn size(&self, level: u32, index: usize) -> u32 {
+        // SAFETY: node() gives sixteen valid words.
+        unsafe { (*self.node(level, index / FAN))[index % FAN] }
     }
 
     /// The size that stands for a bucket.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, bucket: usize) -> u32 {
-        if self.levels == 0 {
-            return self.root;
-        }
-        // SAFETY: the word of a bucket on level 0.
-        unsafe { *self.sizes.add(bucket) }
+        if self.levels == 0 { self.root } else { self.size(0, bucket) }
     }
 
     /// The lowest bucket whose size is at least `size`.
@@ -115,27 +122,28 @@ impl MaxTree {
     pub fn set(&mut self, bucket: usize, size: u32) {
         let (mut index, mut size) = (bucket, size);
         for level in 0..self.levels {
+            let parent = index / FAN;
+            let above = if level + 1 == self.levels { self.root } else { self.size(level + 1, parent) };
             // SAFETY: node() gives sixteen valid words; self is borrowed
             // mutably.
-            let node = unsafe { &mut *self.node(level, index / FAN) };
-            let old = core::mem::replace(&mut node[index % FAN], size);
+            let node = unsafe { &mut *self.node(level, parent) };
+            let old = node[index % FAN];
             if old == size {
                 return;
             }
-            index /= FAN;
-            let above = if level + 1 == self.levels {
-                self.root
-            } else {
-                // SAFETY: as above.
-                unsafe { (*self.node(level + 1, index / FAN))[index % FAN] }
-            };
-            if size >= above {
-                // The new maximum.
+            let most = if size >= above {
+                size
             } else if old < above {
-                return;
+                above
             } else {
-                size = largest(node);
+                // Read before the size is written: the processor would wait.
+                largest_but(node, index).max(size)
+            };
+            node[index % FAN] = size;
+            if most == above {
+                return;
             }
+            (index, size) = (parent, most);
         }
         self.root = size;
     }
@@ -152,12 +160,7 @@ impl MaxTree {
                     // SAFETY: node() gives sixteen valid words.
                     largest(unsafe { &*self.node(level - 1, index) })
                 };
-                let found = if level == self.levels {
-                    self.root
-                } else {
-                    // SAFETY: as above.
-                    unsafe { (*self.node(level, index / FAN))[index % FAN] }
-                };
+                let found = if level == self.levels { self.root } else { self.size(level, index) };
                 if found != size {
                     return Some(index << (4 * level));
                 }
