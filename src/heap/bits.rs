@@ -228,60 +228,129 @@ impl Bound {
     }
 }
 
-/// Sixteen sizes below 2^31: the children of a node of first fit's tree.
-pub(super) type Sixteen = [u32; 16];
+/// The bytes of one node of first fit's tree.
+pub(super) const SIZES: usize = 64;
 
-/// The lowest of the sixteen that is at least `bound`, itself above 0.
-#[inline(always)]
-pub(super) fn first_at_least(node: &Sixteen, bound: u32) -> Option<usize> {
-    let hits = at_least(node, bound);
-    (hits != 0).then(|| hits.trailing_zeros() as usize)
+/// A size in a node of first fit's tree. In 32 bits it is below 2^31.
+pub(super) trait Size: Copy + Into<u32> {
+    /// The sizes of a node.
+    const FAN: usize = SIZES / size_of::<Self>();
+
+    /// `size`, which fits.
+    fn new(size: u32) -> Self;
+
+    /// A bit for each of the sizes in a node that is at least `bound`, itself
+    /// above 0.
+    ///
+    /// # Safety
+    /// `node` points to `FAN` sizes.
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32;
+
+    /// The largest of the sizes in a node but the one at `index`.
+    ///
+    /// # Safety
+    /// `node` points to `FAN` sizes.
+    unsafe fn largest_but(node: *const Self, index: usize) -> u32;
 }
 
-/// A bit for each of the sixteen that is at least `bound`.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn at_least(node: &Sixteen, bound: u32) -> u32 {
-    use core::arch::x86_64::*;
-    let sizes: *const __m128i = node.as_ptr().cast();
-    // SAFETY: SSE2 is part of the architecture; four times four words.
-    unsafe {
-        let bound = _mm_set1_epi32(bound as i32 - 1);
-        let four = |i| _mm_cmpgt_epi32(_mm_loadu_si128(sizes.add(i)), bound);
-        let low = _mm_packs_epi32(four(0), four(1));
-        let high = _mm_packs_epi32(four(2), four(3));
-        _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+impl Size for u16 {
+    #[inline(always)]
+    fn new(size: u32) -> Self {
+        size as u16
     }
-}
 
-/// A bit for each of the sixteen that is at least `bound`.
-#[cfg(not(target_arch = "x86_64"))]
-fn at_least(node: &Sixteen, bound: u32) -> u32 {
-    node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size >= bound) << i)
-}
-
-/// The largest of the sixteen but the one at `index`.
-#[inline(always)]
-pub(super) fn largest_but(node: &Sixteen, index: usize) -> u32 {
-    const MASK: [u32; 31] = {
-        let mut mask = [!0; 31];
-        mask[15] = 0;
-        mask
-    };
-    // Four at a time, as the compiler makes vectors of it.
-    let mask = &MASK[15 - index % 16..][..16];
-    let mut four = [0i32; 4];
-    for (sizes, mask) in node.chunks_exact(4).zip(mask.chunks_exact(4)) {
-        for ((most, &size), &mask) in four.iter_mut().zip(sizes).zip(mask) {
-            *most = (*most).max((size & mask) as i32);
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
+        use core::arch::x86_64::*;
+        // SAFETY: the caller's promise; SSE2 is part of the architecture.
+        unsafe {
+            let (sizes, bound) = (node.cast::<__m128i>(), _mm_set1_epi16(bound as i16));
+            // What the bound exceeds the size by: 0 is a hit.
+            let lack = |i| _mm_subs_epu16(bound, _mm_loadu_si128(sizes.add(i)));
+            let half = |i| {
+                let sixteen = _mm_packs_epi16(lack(i), lack(i + 1));
+                _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_setzero_si128())) as u32
+            };
+            half(0) | half(2) << 16
         }
     }
-    four.into_iter().fold(0, i32::max) as u32
+
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { &*node.cast::<[u16; Self::FAN]>() };
+        node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(u32::from(size) >= bound) << i)
+    }
+
+    #[inline(always)]
+    unsafe fn largest_but(node: *const Self, index: usize) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { &*node.cast::<[u16; Self::FAN]>() };
+        const MASK: [u16; 63] = {
+            let mut mask = [!0; 63];
+            mask[31] = 0;
+            mask
+        };
+        let mask = &MASK[31 - index % 32..][..32];
+        // Eight at a time, as the compiler makes vectors of it.
+        let mut eight = [0u16; 8];
+        for (sizes, mask) in node.chunks_exact(8).zip(mask.chunks_exact(8)) {
+            for ((most, &size), &mask) in eight.iter_mut().zip(sizes).zip(mask) {
+                // The larger, by a subtraction that stops at 0.
+                *most += (size & mask).saturating_sub(*most);
+            }
+        }
+        eight.into_iter().fold(0, u16::max).into()
+    }
 }
 
-/// The largest of the sixteen.
-pub(super) fn largest(node: &Sixteen) -> u32 {
-    largest_but(node, 0).max(node[0])
+impl Size for u32 {
+    #[inline(always)]
+    fn new(size: u32) -> Self {
+        size
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
+        use core::arch::x86_64::*;
+        // SAFETY: the caller's promise; SSE2 is part of the architecture.
+        unsafe {
+            let (sizes, bound) = (node.cast::<__m128i>(), _mm_set1_epi32(bound as i32 - 1));
+            let four = |i| _mm_cmpgt_epi32(_mm_loadu_si128(sizes.add(i)), bound);
+            let low = _mm_packs_epi32(four(0), four(1));
+            let high = _mm_packs_epi32(four(2), four(3));
+            _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { &*node.cast::<[u32; Self::FAN]>() };
+        node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size >= bound) << i)
+    }
+
+    #[inline(always)]
+    unsafe fn largest_but(node: *const Self, index: usize) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { &*node.cast::<[u32; Self::FAN]>() };
+        const MASK: [u32; 31] = {
+            let mut mask = [!0; 31];
+            mask[15] = 0;
+            mask
+        };
+        let mask = &MASK[15 - index % 16..][..16];
+        // Four at a time, as the compiler makes vectors of it.
+        let mut four = [0i32; 4];
+        for (sizes, mask) in node.chunks_exact(4).zip(mask.chunks_exact(4)) {
+            for ((most, &size), &mask) in four.iter_mut().zip(sizes).zip(mask) {
+                *most = (*most).max((size & mask) as i32);
+            }
+        }
+        four.into_iter().fold(0, i32::max) as u32
+    }
 }
 
 #[cfg(test)]
@@ -349,15 +418,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn sixteen_sizes_are_searched_in_order() {
+    fn sizes_are_searched_in_order<S: Size>(of: impl Fn(u64) -> S) {
         for (i, bits) in samples().enumerate() {
-            let node: Sixteen = core::array::from_fn(|k| (bits.rotate_left(5 * k as u32) >> 34) as u32);
-            let bound = (node[i % 16] + (i as u32 & 1)).max(1);
-            assert_eq!(first_at_least(&node, bound), node.iter().position(|&s| s >= bound));
-            assert_eq!(largest(&node), *node.iter().max().unwrap());
-            let others = node.iter().enumerate().filter(|&(other, _)| other != i % 16);
-            assert_eq!(largest_but(&node, i % 16), *others.map(|(_, size)| size).max().unwrap());
+            let node: Vec<S> = (0..S::FAN).map(|k| of(bits.rotate_left(5 * k as u32))).collect();
+            let sizes: Vec<u32> = node.iter().map(|&size| size.into()).collect();
+            let index = i % S::FAN;
+            let bound = sizes[index].max(1);
+            let hits = sizes.iter().enumerate().fold(0, |hits, (k, &size)| hits | u32::from(size >= bound) << k);
+            assert_eq!(unsafe { S::at_least(node.as_ptr(), bound) }, hits);
+            let others = sizes.iter().enumerate().filter(|&(other, _)| other != index);
+            let largest = *others.map(|(_, size)| size).max().unwrap();
+            assert_eq!(unsafe { S::largest_but(node.as_ptr(), index) }, largest);
         }
+    }
+
+    #[test]
+    fn sizes_of_both_widths_are_searched_in_order() {
+        sizes_are_searched_in_order(|bits| bits as u16);
+        sizes_are_searched_in_order(|bits| bits as u16 & 0x101);
+        sizes_are_searched_in_order(|bits| (bits >> 33) as u32);
+        sizes_are_searched_in_order(|bits| (bits >> 33) as u32 & 0x101);
     }
 }

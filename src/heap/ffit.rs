@@ -64,8 +64,8 @@ impl Run {
 
 /// A heap under address-ordered first fit.
 ///
-/// Get, free and extend cost a path of a 16-ary tree over the area's buckets
-/// of 64 granules, at most seven steps, and the free blocks of at most three
+/// Get, free and extend cost a path of a tree over the area's buckets of 64
+/// granules, sixteen or more children a node, at most seven steps, and the free blocks of at most three
 /// buckets, whatever the heap holds. The bound that first fit keeps is in
 /// [`crate::analysis`].
 #[derive(Debug)]
@@ -116,8 +116,8 @@ impl Ffit {
     pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
         let tags = tables.as_ptr().cast::<Tags>();
-        // SAFETY: the tree's words follow the tags.
-        let tree = unsafe { MaxTree::new(tags.add(count).cast(), count) };
+        // SAFETY: the tree's nodes follow the tags.
+        let tree = unsafe { MaxTree::new(tags.add(count).cast(), granules, count) };
         let mut heap = Ffit { origin, granules, shift, tags, tree, counters: Counters::default() };
         heap.add_hole(Run { at: 0, len: granules });
         heap
@@ -126,7 +126,7 @@ impl Ffit {
     /// The bytes of tables that `granules` granules need.
     pub const fn tables_bytes(granules: usize) -> usize {
         let buckets = granules.div_ceil(BUCKET);
-        buckets * size_of::<Tags>() + MaxTree::words(buckets) * size_of::<u32>()
+        buckets * size_of::<Tags>() + MaxTree::bytes(granules, buckets)
     }
 
     /// The fewest bytes that hold a heap, at any alignment of the area.
@@ -244,7 +244,7 @@ impl Ffit {
         self.tag(run, false);
         let bucket = run.at / BUCKET;
         if run.len as u32 > self.tree.get(bucket) {
-            self.tree.set(bucket, run.len as u32);
+            self.tree.raise(bucket, run.len as u32);
         }
     }
 
@@ -254,7 +254,9 @@ impl Ffit {
     fn hole_gone(&mut self, bucket: usize, len: usize) {
         if self.tree.get(bucket) as usize == len {
             let largest = self.largest_in(bucket);
-            self.tree.set(bucket, largest);
+            if largest < len as u32 {
+                self.tree.lower(bucket, len as u32, largest);
+            }
         }
     }
 
