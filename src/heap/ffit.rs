@@ -216,11 +216,17 @@ impl Ffit {
     /// Writes the tags of a block.
     #[inline(always)]
     fn tag(&mut self, run: Run, used: bool) {
-        let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
         let bit = 1 << (run.at % BUCKET);
-        let tags = self.tags_mut(first);
+        let tags = self.tags_mut(run.at / BUCKET);
         tags.starts |= bit;
         tags.used = if used { tags.used | bit } else { tags.used & !bit };
+        self.tag_end(run);
+    }
+
+    /// Writes the sizes in the tags of a block, where it leaves its bucket.
+    #[inline(always)]
+    fn tag_end(&mut self, run: Run) {
+        let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
         if run.end() >= (first + 1) * BUCKET || run.end() == self.granules {
             self.tags_mut(first).tail = run.len as u32;
             if last != first {
@@ -229,19 +235,16 @@ impl Ffit {
         }
     }
 
-    /// Removes the start of a block that becomes part of the one before.
-    #[inline(always)]
-    fn untag(&mut self, at: usize) {
-        let keep = !(1 << (at % BUCKET));
-        let tags = self.tags_mut(at / BUCKET);
-        tags.starts &= keep;
-        tags.used &= keep;
-    }
-
     /// Makes a run a free block.
     #[inline(always)]
     fn add_hole(&mut self, run: Run) {
         self.tag(run, false);
+        self.hole_grew(run);
+    }
+
+    /// Tells the tree of a free block that is new or has become larger.
+    #[inline(always)]
+    fn hole_grew(&mut self, run: Run) {
         let bucket = run.at / BUCKET;
         if run.len as u32 > self.tree.get(bucket) {
             self.tree.raise(bucket, run.len as u32);
@@ -311,14 +314,23 @@ impl Ffit {
     #[inline(always)]
     fn carve(&mut self, hole: Run, block: Run) {
         debug_assert!(hole.at <= block.at && block.end() <= hole.end());
-        self.tag(block, true);
-        if block.end() < hole.end() {
-            self.add_hole(Run { at: block.end(), len: hole.end() - block.end() });
+        let bucket = hole.at / BUCKET;
+        if hole.end() < (bucket + 1) * BUCKET && hole.end() < self.granules {
+            // Another block starts behind the hole in the bucket: what is left
+            // of the hole needs no more than a start.
+            let tags = self.tags_mut(bucket);
+            tags.starts |= 1 << (block.at % BUCKET) | 1 << (block.end() % BUCKET);
+            tags.used |= 1 << (block.at % BUCKET);
+        } else {
+            self.tag(block, true);
+            if block.end() < hole.end() {
+                self.add_hole(Run { at: block.end(), len: hole.end() - block.end() });
+            }
+            if hole.at < block.at {
+                self.tag(Run { at: hole.at, len: block.at - hole.at }, false);
+            }
         }
-        if hole.at < block.at {
-            self.tag(Run { at: hole.at, len: block.at - hole.at }, false);
-        }
-        self.hole_gone(hole.at / BUCKET, hole.len);
+        self.hole_gone(bucket, hole.len);
     }
 
     /// Makes a used run free, together with its free neighbours; the hole that
@@ -336,17 +348,23 @@ impl Ffit {
         let end = block.end();
         if end < self.granules && !self.is_used(end) {
             let len = self.checked_len_at(end)?;
-            self.untag(end);
+            self.tags_mut(end / BUCKET).starts &= !(1 << (end % BUCKET));
             // In the hole's own bucket the tree is told of the hole itself.
             if end / BUCKET != hole.at / BUCKET {
                 self.hole_gone(end / BUCKET, len);
             }
             hole.len += len;
         }
+        let bit = 1 << (block.at % BUCKET);
+        let tags = self.tags_mut(block.at / BUCKET);
+        tags.used &= !bit;
         if hole.at != block.at {
-            self.untag(block.at);
+            tags.starts &= !bit;
         }
-        self.add_hole(hole);
+        if hole != block {
+            self.tag_end(hole);
+        }
+        self.hole_grew(hole);
         Some(hole)
     }
 
