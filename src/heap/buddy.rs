@@ -254,9 +254,10 @@ impl Buddy {
             return self.place_window(order);
         }
         let window = self.lowest(order)?;
-        self.allocate(window);
         self.grown(order);
-        Some(self.pointer(window.at))
+        let block = self.pointer(window.at);
+        self.allocate(window);
+        Some(block)
     }
 
     /// Allocates the lowest window of `order`.

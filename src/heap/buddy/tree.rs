@@ -217,8 +217,12 @@ impl WindowTree {
 
     /// Tells the tree that the deficit of a bucket, which was `old`, has become
     /// larger.
-    #[inline(never)]
+    #[inline(always)]
     pub fn bucket_taken(&mut self, bucket: usize, old: u8, deficit: u8) {
+        if self.levels > 1 && old != 0 && self.byte(1, bucket / FAN) != old.wrapping_add(FAN_LOG as u8) {
+            // Another bucket has more.
+            return self.set_byte(0, bucket, deficit);
+        }
         self.raise(0, bucket, old, deficit);
     }
 
@@ -270,7 +274,7 @@ impl WindowTree {
 
     /// Writes a byte that is larger than the `old` one, and carries the change
     /// up as far as there is one.
-    #[inline(always)]
+    #[inline(never)]
     fn raise(&mut self, mut level: usize, mut index: usize, mut old: u8, mut value: u8) {
         // A node is read before a byte of it is written: the processor would
         // wait for the byte.
