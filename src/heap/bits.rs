@@ -7,6 +7,16 @@ pub(super) const BUCKET: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granules(pub u64);
 
+/// `FIRSTS[k]`: the first granule of each aligned window of `2^k` in a bucket.
+const FIRSTS: [u64; 7] = {
+    let (mut firsts, mut order) = ([1; 7], 0);
+    while order < 6 {
+        firsts[order] = TOPS[order] >> ((1 << order) - 1);
+        order += 1;
+    }
+    firsts
+};
+
 /// `TOPS[k]`: the last granule of each aligned window of `2^k` in a bucket.
 const TOPS: [u64; 7] = [
     !0,
@@ -56,36 +66,28 @@ impl Granules {
         Granules(WINDOWS[order as usize] << first)
     }
 
-    /// The last granule of each aligned window of `2^order` granules that are
-    /// all in the set; `order <= 6`.
-    #[inline(always)]
-    fn windows(self, order: u32) -> u64 {
-        let (rest, top) = (!self.0, TOPS[order as usize]);
-        // Below its top a window that lacks a granule carries into the top,
-        // and none carries out of it.
-        !(((rest & !top) + !top) | rest) & top
-    }
-
     /// The lowest aligned window of `2^order` granules that are all in the
     /// set; `order <= 6`.
     #[inline(always)]
     pub fn lowest_window(self, order: u32) -> Option<usize> {
-        let windows = self.windows(order);
+        let (rest, top) = (!self.0, TOPS[order as usize]);
+        // Below its top a window that lacks a granule carries into the top,
+        // and none carries out of it.
+        let windows = !(((rest & !top) + !top) | rest) & top;
         (windows != 0).then(|| windows.trailing_zeros() as usize >> order << order)
     }
 
-    /// The order of the largest aligned window in the set, which is known to
-    /// be at most `bound`, itself at most 6.
+    /// How many orders of aligned windows there are in the set, from 0 on.
     #[inline(always)]
-    pub fn largest_window(self, bound: u32) -> Option<u32> {
-        if self.0 == 0 {
-            return None;
+    pub fn orders(self) -> u32 {
+        // Without a branch: nobody could foretell it.
+        let mut windows = self.0;
+        let mut orders = u32::from(windows != 0);
+        for order in 0..6 {
+            windows &= windows >> (1 << order) & FIRSTS[order + 1];
+            orders += u32::from(windows != 0);
         }
-        let mut order = bound;
-        while order > 0 && self.windows(order) == 0 {
-            order -= 1;
-        }
-        Some(order)
+        orders
     }
 
     /// The order of the largest aligned window around granule `at`, one of the
@@ -388,9 +390,7 @@ mod tests {
                     largest = Some(order);
                 }
             }
-            for bound in largest.unwrap_or(0)..=6 {
-                assert_eq!(set.largest_window(bound), largest, "{bits:#x}");
-            }
+            assert_eq!(set.orders(), largest.map_or(0, |order| order + 1), "{bits:#x}");
             for at in (0..64).filter(|&at| is_window(at, 1)) {
                 let around = (0..=6).rev().find(|&order| is_window(at >> order << order, 1 << order));
                 assert_eq!(Some(set.window_around(at)), around, "{bits:#x} {at}");

@@ -134,7 +134,7 @@ impl Buddy {
             unsafe { (*buckets.add(count - 1)).used = absent };
         }
         // SAFETY: the tree's words follow the buckets.
-        let tree = unsafe { WindowTree::new(buckets.add(count).cast(), count, deficit(last, BUCKET_ORDER)) };
+        let tree = unsafe { WindowTree::new(buckets.add(count).cast(), count, deficit(last)) };
         Buddy { origin, granules, shift, buckets, tree, counters: Counters::default() }
     }
 
@@ -219,7 +219,7 @@ impl Buddy {
         bucket.ends |= run & !(run >> 1);
         let free = Granules(!bucket.used);
         let before = self.tree.bucket(index);
-        let after = deficit(free, BUCKET_ORDER.saturating_sub(before.into()));
+        let after = deficit(free);
         if after != before {
             self.tree.bucket_taken(index, before, after);
         }
@@ -571,18 +571,14 @@ impl Buddy {
                 return Some(none(level));
             }
         }
-        (level == 0).then(|| deficit(Granules(!self.bucket(index).used), BUCKET_ORDER))
+        (level == 0).then(|| deficit(Granules(!self.bucket(index).used)))
     }
 }
 
-/// The deficit of a bucket with these free granules, whose largest window is
-/// known to be of order `bound` at most.
+/// The deficit of a bucket with these free granules.
 #[inline(always)]
-fn deficit(free: Granules, bound: u32) -> u8 {
-    match free.largest_window(bound) {
-        Some(order) => (BUCKET_ORDER - order) as u8,
-        None => none(0),
-    }
+fn deficit(free: Granules) -> u8 {
+    (BUCKET_ORDER + 1 - free.orders()) as u8
 }
 
 impl Manager for Buddy {

@@ -39,13 +39,17 @@ fn free(node: Bytes) -> Granules {
     node.below(Bound::new(1))
 }
 
+/// The deficit of a stretch in which some children, `free`, are wholly free.
+#[inline(always)]
+fn deficit_with(free: Granules) -> u8 {
+    (FAN_LOG + 1 - free.orders()) as u8
+}
+
 /// The deficit of the stretch whose children are `node`.
 #[inline(always)]
 fn deficit(node: Bytes) -> u8 {
-    match free(node).largest_window(FAN_LOG) {
-        Some(log) => (FAN_LOG - log) as u8,
-        None => node.least().wrapping_add(FAN_LOG as u8),
-    }
+    let free = free(node);
+    if free.0 != 0 { deficit_with(free) } else { node.least().wrapping_add(FAN_LOG as u8) }
 }
 
 /// Where the bytes of a level begin, and its last node.
@@ -283,8 +287,8 @@ impl WindowTree {
             self.set_byte(level, index, value);
             let above = self.byte(level + 1, parent);
             let others = if old == 0 { free(node).without(index % FAN) } else { Granules(0) };
-            let new = if let Some(log) = others.largest_window(FAN_LOG) {
-                (FAN_LOG - log) as u8
+            let new = if others.0 != 0 {
+                deficit_with(others)
             } else {
                 // A wholly free child stood for more than its own deficit; any
                 // other, unless the stretch has more from another child.
