@@ -294,13 +294,13 @@ impl Size for u16 {
             mask[31] = 0;
             mask
         };
-        let mask = &MASK[31 - index % 32..][..32];
+        let mask = &MASK[31 - index % 32..];
         // Eight at a time, as the compiler makes vectors of it.
         let mut eight = [0u16; 8];
-        for (sizes, mask) in node.chunks_exact(8).zip(mask.chunks_exact(8)) {
-            for ((most, &size), &mask) in eight.iter_mut().zip(sizes).zip(mask) {
+        for first in (0..32).step_by(8) {
+            for (i, most) in eight.iter_mut().enumerate() {
                 // The larger, by a subtraction that stops at 0.
-                *most += (size & mask).saturating_sub(*most);
+                *most += (node[first + i] & mask[first + i]).saturating_sub(*most);
             }
         }
         eight.into_iter().fold(0, u16::max).into()
@@ -343,12 +343,12 @@ impl Size for u32 {
             mask[15] = 0;
             mask
         };
-        let mask = &MASK[15 - index % 16..][..16];
+        let mask = &MASK[15 - index % 16..];
         // Four at a time, as the compiler makes vectors of it.
         let mut four = [0i32; 4];
-        for (sizes, mask) in node.chunks_exact(4).zip(mask.chunks_exact(4)) {
-            for ((most, &size), &mask) in four.iter_mut().zip(sizes).zip(mask) {
-                *most = (*most).max((size & mask) as i32);
+        for first in (0..16).step_by(4) {
+            for (i, most) in four.iter_mut().enumerate() {
+                *most = (*most).max((node[first + i] & mask[first + i]) as i32);
             }
         }
         four.into_iter().fold(0, i32::max) as u32

@@ -186,7 +186,7 @@ impl MaxTree {
 
     /// Tells the tree the size of a bucket, which was `old` and has become
     /// smaller.
-    #[inline]
+    #[inline(never)]
     pub fn lower(&mut self, bucket: usize, old: u32, size: u32) {
         at_width!(self.lower_at(bucket, old, size));
     }
