@@ -7,16 +7,6 @@ pub(super) const BUCKET: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granules(pub u64);
 
-/// `FIRSTS[k]`: the first granule of each aligned window of `2^k` in a bucket.
-const FIRSTS: [u64; 7] = {
-    let (mut firsts, mut order) = ([1; 7], 0);
-    while order < 6 {
-        firsts[order] = TOPS[order] >> ((1 << order) - 1);
-        order += 1;
-    }
-    firsts
-};
-
 /// `TOPS[k]`: the last granule of each aligned window of `2^k` in a bucket.
 const TOPS: [u64; 7] = [
     !0,
@@ -66,28 +56,29 @@ impl Granules {
         Granules(WINDOWS[order as usize] << first)
     }
 
+    /// Those of `tops`, the last granules of the aligned windows of an order,
+    /// whose windows are all in the set.
+    #[inline(always)]
+    fn windows(self, tops: u64) -> u64 {
+        // A window that lacks a granule below its top carries into the top,
+        // and none carries out of it.
+        let rest = !self.0;
+        !(((rest & !tops) + !tops) | rest) & tops
+    }
+
     /// The lowest aligned window of `2^order` granules that are all in the
     /// set; `order <= 6`.
     #[inline(always)]
     pub fn lowest_window(self, order: u32) -> Option<usize> {
-        let (rest, top) = (!self.0, TOPS[order as usize]);
-        // Below its top a window that lacks a granule carries into the top,
-        // and none carries out of it.
-        let windows = !(((rest & !top) + !top) | rest) & top;
+        let windows = self.windows(TOPS[order as usize]);
         (windows != 0).then(|| windows.trailing_zeros() as usize >> order << order)
     }
 
     /// How many orders of aligned windows there are in the set, from 0 on.
     #[inline(always)]
     pub fn orders(self) -> u32 {
-        // Without a branch: nobody could foretell it.
-        let mut windows = self.0;
-        let mut orders = u32::from(windows != 0);
-        for order in 0..6 {
-            windows &= windows >> (1 << order) & FIRSTS[order + 1];
-            orders += u32::from(windows != 0);
-        }
-        orders
+        // Without a branch, as nobody could foretell it, and side by side.
+        TOPS.into_iter().map(|top| u32::from(self.windows(top) != 0)).sum()
     }
 
     /// The order of the largest aligned window around granule `at`, one of the

@@ -327,7 +327,7 @@ impl Buddy {
         if (len | bit) & last != 0 || !Granules(used >> bit).contains(Granules::run(0, len)) {
             return Err(FreeError::Corrupted);
         }
-        Ok((Window { at: start, order: len.ilog2() }, start))
+        Ok((Window { at: start, order: len.trailing_zeros() }, start))
     }
 
     fn locate_large(&self, start: usize, used: u64, ends: u64) -> Result<(Window, usize), FreeError> {
