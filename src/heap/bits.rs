@@ -28,13 +28,13 @@ impl Granules {
     }
 
     #[inline(always)]
-    pub fn with(self, granule: usize) -> Self {
-        Granules(self.0 | 1 << granule)
+    pub fn and(self, other: Self) -> Self {
+        Granules(self.0 | other.0)
     }
 
     #[inline(always)]
-    pub fn without(self, granule: usize) -> Self {
-        Granules(self.0 & !(1 << granule))
+    pub fn but(self, other: Self) -> Self {
+        Granules(self.0 & !other.0)
     }
 
     /// The lowest of the set.

@@ -208,9 +208,8 @@ impl WindowTree {
 
     /// Whether the window of `order >= 6` that starts at `bucket` is free.
     pub fn is_free(&self, bucket: usize, order: u32) -> bool {
-        let (level, log) = self.level_of(order);
-        let index = bucket >> (FAN_LOG as usize * level);
-        free(self.node(level, index / FAN)).contains(Granules::run(index % FAN, 1 << log))
+        let (level, log, index) = self.place_of(bucket, order);
+        free(self.node(level, index / FAN)).contains(Granules::window(index % FAN, log))
     }
 
     /// The deficit of a bucket.
@@ -241,11 +240,16 @@ impl WindowTree {
     /// Tells the tree that the free window of `order >= 6` at `bucket` has been
     /// allocated.
     pub fn window_taken(&mut self, bucket: usize, order: u32) {
-        let (level, index) = self.fill(bucket, order, none);
+        let (level, log, index) = self.place_of(bucket, order);
+        let (parent, window) = (index / FAN, Granules::window(index % FAN, log));
+        // The node is read first: see `raise`.
+        let others = free(self.node(level, parent)).but(window);
+        self.fill(level, index, log, none(level));
         if level + 1 < self.levels {
-            let (old, new) = (self.byte(level + 1, index / FAN), deficit(self.node(level, index / FAN)));
-            if new != old {
-                self.raise(level + 1, index / FAN, old, new);
+            let above = self.byte(level + 1, parent);
+            let new = if others.0 != 0 { deficit_with(others) } else { deficit(self.node(level, parent)) };
+            if new != above {
+                self.raise(level + 1, parent, above, new);
             }
         }
     }
@@ -253,18 +257,24 @@ impl WindowTree {
     /// Tells the tree that the window of `order >= 6` at `bucket` has become
     /// free; returns the order of the largest free window around it.
     pub fn window_freed(&mut self, bucket: usize, order: u32) -> u32 {
-        let (level, index) = self.fill(bucket, order, |_| 0);
+        let (level, log, index) = self.place_of(bucket, order);
+        self.fill(level, index, log, 0);
         self.lower(level, index, 0).unwrap_or(order)
     }
 
-    /// Sets the bytes of a window to the `value` of their level; the level and
-    /// the first of them.
+    /// The level whose bytes make up the window of `order >= 6` at `bucket`,
+    /// the logarithm of how many of them do, and the first.
     #[inline(always)]
-    fn fill(&mut self, bucket: usize, order: u32, value: fn(usize) -> u8) -> (usize, usize) {
+    fn place_of(&self, bucket: usize, order: u32) -> (usize, u32, usize) {
         let (level, log) = self.level_of(order);
-        let index = bucket >> (FAN_LOG as usize * level);
-        let (first, word) = (self.at(level, index), u64::from_ne_bytes([value(level); 8]));
-        // SAFETY: 2^log bytes of one node, aligned to as many.
+        (level, log, bucket >> (FAN_LOG as usize * level))
+    }
+
+    /// Sets the `2^log` bytes of a window.
+    #[inline(always)]
+    fn fill(&mut self, level: usize, index: usize, log: u32, value: u8) {
+        let (first, word) = (self.at(level, index), u64::from_ne_bytes([value; 8]));
+        // SAFETY: bytes of one node, at a multiple of their number.
         unsafe {
             match log {
                 0 => *first = word as u8,
@@ -273,7 +283,6 @@ impl WindowTree {
                 _ => (0..1 << (log - 3)).for_each(|i| *first.cast::<u64>().add(i) = word),
             }
         }
-        (level, index)
     }
 
     /// Writes a byte that is larger than the `old` one, and carries the change
@@ -286,7 +295,7 @@ impl WindowTree {
             let (node, parent) = (self.node(level, index / FAN), index / FAN);
             self.set_byte(level, index, value);
             let above = self.byte(level + 1, parent);
-            let others = if old == 0 { free(node).without(index % FAN) } else { Granules(0) };
+            let others = if old == 0 { free(node).but(Granules::window(index % FAN, 0)) } else { Granules(0) };
             let new = if others.0 != 0 {
                 deficit_with(others)
             } else {
@@ -314,7 +323,7 @@ impl WindowTree {
         loop {
             let parent = index / FAN;
             let new = if value == 0 {
-                let free = free(self.node(level, parent)).with(index % FAN);
+                let free = free(self.node(level, parent)).and(Granules::window(index % FAN, 0));
                 let log = free.window_around(index % FAN);
                 around = Some(BUCKET_ORDER + FAN_LOG * level as u32 + log);
                 (FAN_LOG - log) as u8
