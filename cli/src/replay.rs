@@ -205,7 +205,7 @@ fn tables_bytes(kind: Kind, granules: usize) -> usize {
 /// the manager's tables, and two bits a page; whole pages. The integration tests
 /// hold it against the malloc itself.
 fn pool_bookkeeping(kind: Kind, bytes: usize) -> usize {
-    const DESCRIPTOR: usize = 448;
+    const DESCRIPTOR: usize = 512;
     let page_bits = bytes.div_ceil(PAGE).div_ceil(64) * 8;
     let tables = DESCRIPTOR + tables_bytes(kind, bytes / ALIGNMENT);
     (tables + 2 * page_bits).next_multiple_of(64).next_multiple_of(PAGE)
