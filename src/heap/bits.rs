@@ -3,7 +3,8 @@
 /// The granules that one bucket of the bitmaps stands for: one word.
 pub(super) const BUCKET: usize = 64;
 
-/// A set of granules within one bucket.
+/// A set of granules within one bucket; also of children of a node, which make
+/// up windows in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granules(pub u64);
 
@@ -27,11 +28,13 @@ impl Granules {
         Granules((!0 >> (BUCKET - len)) << first)
     }
 
+    /// The set and `other` together.
     #[inline(always)]
     pub fn and(self, other: Self) -> Self {
         Granules(self.0 | other.0)
     }
 
+    /// The set without what is in `other`.
     #[inline(always)]
     pub fn but(self, other: Self) -> Self {
         Granules(self.0 & !other.0)
@@ -167,6 +170,7 @@ impl Bound {
         Bound(unsafe { core::arch::x86_64::_mm_set1_epi8(byte as i8) })
     }
 
+    /// A bound that is lower by `less`.
     #[inline(always)]
     pub fn minus(self, less: u8) -> Self {
         // SAFETY: as above.
@@ -216,6 +220,7 @@ impl Bound {
         Bound(byte)
     }
 
+    /// A bound that is lower by `less`.
     pub fn minus(self, less: u8) -> Self {
         Bound(self.0.wrapping_sub(less))
     }

@@ -166,7 +166,7 @@ impl WindowTree {
     }
 
     /// The lowest bucket that has a free window of `order`, which is at most a
-    /// bucket's. Some twelve instructions a level.
+    /// bucket's. Some twenty instructions a level.
     #[inline(always)]
     pub fn find_bucket(&self, order: u32) -> Option<usize> {
         let bucket = self.descend(0, order)?;
@@ -222,10 +222,6 @@ impl WindowTree {
     /// larger.
     #[inline(always)]
     pub fn bucket_taken(&mut self, bucket: usize, old: u8, deficit: u8) {
-        if self.levels > 1 && old != 0 && self.byte(1, bucket / FAN) != old.wrapping_add(FAN_LOG as u8) {
-            // Another bucket has more.
-            return self.set_byte(0, bucket, deficit);
-        }
         self.raise(0, bucket, old, deficit);
     }
 
