@@ -15,7 +15,7 @@
 #include <ffit.h>
 #include <stdio.h>
 
-enum { SMALL = 24, SMALLS = 40, LARGE = 4096, LARGES = 3, AREA = 35071 };
+enum { SMALL = 24, SMALLS = 40, LARGE = 4096, LARGES = 3, AREA = 35007 };
 
 static unsigned char area[AREA];
 static ffit_heap_t heap;

@@ -47,7 +47,8 @@ fn long_run<K: Kind>() {
         let op = rng.op(if turn % 64 == 0 { 200_000 } else { 3_000 });
         // Bounded live set, so that the model's own cost stays small.
         let op = if shadow.heap.stats().blocks > 700 { Op::Free { block: rng.below(700) } } else { op };
-        shadow.apply(&op, false);
+        // So large a heap has trees of several levels: the exact place, too.
+        shadow.apply(&op, turn % 64 == 1);
         if turn % 20_000 == 0 {
             shadow.assert_sound();
         }

@@ -14,7 +14,10 @@ int pool_init(void *area, size_t size)
     heap.mh = (uintptr_t)area;
     heap.hs = size;
     heap.e = EMERGENCY;
-    return buddy_init(&heap);
+    if (buddy_init(&heap) != 0)
+        return -1;
+    // One thread, and no other manager here has a lock.
+    return buddy_set_lock(&heap, NULL, NULL, NULL);
 }
 
 void *pool_get(size_t size)

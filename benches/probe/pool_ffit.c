@@ -13,7 +13,10 @@ int pool_init(void *area, size_t size)
 {
     heap.mh = (uintptr_t)area;
     heap.hs = size;
-    return ffit_init(&heap);
+    if (ffit_init(&heap) != 0)
+        return -1;
+    // One thread, and no other manager here has a lock.
+    return ffit_set_lock(&heap, NULL, NULL, NULL);
 }
 
 void *pool_get(size_t size)

@@ -246,24 +246,25 @@ fn measure_pools(
 ) -> Result<Vec<Pool>> {
     bar.set_message("pool");
     let program = compile::program("probe/pool.c", directory, &["-ldl"])?;
-    let mut found: Vec<Pool> = Vec::new();
-    for plugin in plugins {
-        let arguments = vec![plugin.display().to_string(), results.scale.to_string()];
-        let workload = Workload::new(program.clone(), directory, arguments);
-        let stem = plugin.file_stem().unwrap_or_default().to_string_lossy();
-        let name = stem.strip_prefix("pool-").unwrap_or(&stem).to_owned();
-        let mut times = Vec::new();
-        let mut metrics = BTreeMap::new();
-        for _ in 0..results.rounds {
+    // Round by round, so that what else the machine does falls on all.
+    let mut samples = vec![(Vec::new(), BTreeMap::new()); plugins.len()];
+    for _ in 0..results.rounds {
+        for (plugin, (times, metrics)) in plugins.iter().zip(&mut samples) {
             bar.inc(1);
+            let arguments = vec![plugin.display().to_string(), results.scale.to_string()];
+            let workload = Workload::new(program.clone(), directory, arguments);
+            let name = pool_name(plugin);
             match bench.run(&workload, &results.allocators[0]) {
                 Ok(outcome) => {
                     times.extend(outcome.latencies.iter().filter_map(|l| parse_latency(l, &name)));
-                    metrics = outcome.sample.metrics;
+                    *metrics = outcome.sample.metrics;
                 }
                 Err(error) => say(bar, &format!("pool {name}: {error:#}")),
             }
         }
+    }
+    let mut found: Vec<Pool> = Vec::new();
+    for (plugin, (times, metrics)) in plugins.iter().zip(samples) {
         if times.is_empty() {
             continue;
         }
@@ -274,10 +275,16 @@ fn measure_pools(
             fill: fill.collect(),
             refused: metrics.get("refused_half_full").copied().unwrap_or_default(),
             times: medians(&times),
-            name,
+            name: pool_name(plugin),
         });
     }
     Ok(found)
+}
+
+/// The name of a plug-in: `tlsf` of `pool-tlsf.so`.
+fn pool_name(plugin: &Path) -> String {
+    let stem = plugin.file_stem().unwrap_or_default().to_string_lossy();
+    stem.strip_prefix("pool-").unwrap_or(&stem).to_owned()
 }
 
 fn date() -> String {

@@ -76,6 +76,7 @@ macro_rules! either {
 }
 
 impl Manager for Either {
+    #[inline(always)]
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         either!(self, heap => heap.get(size))
     }
@@ -84,6 +85,7 @@ impl Manager for Either {
         either!(self, heap => heap.get_aligned(size, align))
     }
 
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         // SAFETY: passed on.
         either!(self, heap => unsafe { heap.free(block) })
@@ -112,6 +114,7 @@ impl Manager for Either {
 }
 
 /// The state behind `h`.
+#[inline(always)]
 fn state(h: *mut buddy_heap_t) -> *mut State<Either> {
     if h.is_null() {
         return core::ptr::null_mut();

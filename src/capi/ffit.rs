@@ -109,6 +109,7 @@ pub(super) unsafe fn profile<'a>(profile: *const ffit_sizes_t, lines: size_t) ->
 }
 
 /// The state behind `h`.
+#[inline(always)]
 fn state(h: *mut ffit_heap_t) -> *mut State<Ffit> {
     if h.is_null() {
         return core::ptr::null_mut();

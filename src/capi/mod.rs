@@ -40,14 +40,16 @@ struct State<M> {
 const MAGIC: u64 = u64::from_be_bytes(*b"memman\x00\x01");
 
 enum Lock {
+    None,
     Futex(FutexLock),
-    /// Also no lock at all: callbacks that are NULL.
     Callbacks(CallbackLock),
 }
 
 impl Lock {
+    #[inline(always)]
     fn lock(&self) {
         match self {
+            Lock::None => {}
             Lock::Futex(lock) => lock.lock(),
             Lock::Callbacks(lock) => lock.lock(),
         }
@@ -55,8 +57,10 @@ impl Lock {
 
     /// # Safety
     /// This thread holds the lock.
+    #[inline(always)]
     unsafe fn unlock(&self) {
         match self {
+            Lock::None => {}
             // SAFETY: passed on.
             Lock::Futex(lock) => unsafe { lock.unlock() },
             // SAFETY: passed on.
@@ -77,6 +81,7 @@ impl<M> Locked<'_, M> {
     /// # Safety
     /// `state` is null or lies in a valid descriptor that was initialised or
     /// is filled with zeros.
+    #[inline(always)]
     unsafe fn new(state: *mut State<M>) -> Option<Self> {
         // SAFETY: the magic is plain bytes, written by init only, which runs
         // before the descriptor is shared.
@@ -95,6 +100,7 @@ impl<M> Locked<'_, M> {
 }
 
 impl<M> Drop for Locked<'_, M> {
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: `new` locked it.
         unsafe { self.lock.unlock() }
@@ -133,10 +139,12 @@ unsafe fn init<M>(state: *mut State<M>, manager: Option<M>) -> c_int {
     }
 }
 
+#[inline(always)]
 fn pointer(block: Option<NonNull<u8>>) -> *mut c_void {
     block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
 
+#[inline(always)]
 unsafe fn get<M: Manager>(state: *mut State<M>, size: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     let heap = unsafe { Locked::new(state) };
@@ -149,6 +157,7 @@ unsafe fn get_aligned<M: Manager>(state: *mut State<M>, alignment: usize, size: 
     pointer(heap.and_then(|mut heap| heap.get_aligned(size, alignment)))
 }
 
+#[inline(always)]
 fn code(result: Result<(), FreeError>) -> c_int {
     match result {
         Ok(()) => FFIT_HEAP_OK,
@@ -157,6 +166,7 @@ fn code(result: Result<(), FreeError>) -> c_int {
     }
 }
 
+#[inline(always)]
 unsafe fn free<M: Manager>(state: *mut State<M>, ptr: *mut c_void) -> c_int {
     // SAFETY: the caller's promise.
     match unsafe { Locked::new(state) } {
@@ -293,7 +303,10 @@ unsafe fn set_lock<M>(
         if state.is_null() || (*state).magic != MAGIC {
             return -1;
         }
-        (*state).lock = Lock::Callbacks(CallbackLock::new(lock, unlock, context));
+        (*state).lock = match lock {
+            Some(_) => Lock::Callbacks(CallbackLock::new(lock, unlock, context)),
+            None => Lock::None,
+        };
     }
     0
 }

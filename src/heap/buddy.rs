@@ -19,8 +19,8 @@
 //! A block of more than a bucket (order 7 and up) leaves the used words of its
 //! buckets 0 and writes its order into the first end word, where no bit may
 //! stand without its used bit. Every operation thus costs one path of the tree
-//! at most: an eighth of the logarithm of the heap, not its size, and 2.14 bits
-//! a granule.
+//! at most: a fifth of the logarithm of the heap, not its size, and 2.13 bits a
+//! granule.
 //!
 //! The granules of an area need not be a power of two: what lies beyond the
 //! last one counts as used for ever, and the rest is the trees it makes.
@@ -34,7 +34,7 @@ use core::ffi::CStr;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
-use self::tree::{BUCKET_ORDER, WindowTree, level_of, none};
+use self::tree::{BUCKET_ORDER, FAN_LOG, WindowTree, none};
 use super::area::Area;
 use super::bits::{BUCKET, Granules};
 use super::{Block, Counters, ExtendError, Fault, FreeError, Freed, Manager, Part, Stats};
@@ -78,8 +78,8 @@ impl Window {
 
 /// A heap under the binary buddy system.
 ///
-/// Get, free and extend cost one path up and down a tree of `log8` of the
-/// area's 64-granule buckets: at most nine steps, whatever the heap holds. The
+/// Get, free and extend cost one path up and down a tree of `log32` of the
+/// area's 64-granule buckets: at most five steps, whatever the heap holds. The
 /// bound that leftmost placement keeps is in [`crate::analysis`].
 #[derive(Debug)]
 pub struct Buddy {
@@ -120,7 +120,7 @@ impl Buddy {
     ///
     /// # Safety
     /// `granules << shift` bytes at `origin` and `tables_bytes(granules)`
-    /// zeroed bytes at `tables`, 8-aligned, are the heap's alone. The tables
+    /// zeroed bytes at `tables`, 16-aligned, are the heap's alone. The tables
     /// may lie in the blocks where the first block keeps them, for ever.
     pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
@@ -141,7 +141,7 @@ impl Buddy {
     /// The bytes of tables that `granules` granules need.
     pub const fn tables_bytes(granules: usize) -> usize {
         let buckets = granules.div_ceil(BUCKET);
-        buckets * size_of::<Bucket>() + WindowTree::words(buckets) * size_of::<u64>()
+        buckets * size_of::<Bucket>() + WindowTree::bytes(buckets)
     }
 
     /// The fewest bytes that hold a heap, at any alignment of the area.
@@ -173,23 +173,23 @@ impl Buddy {
     }
 
     /// The least order whose blocks hold `size` bytes.
-    #[inline]
+    #[inline(always)]
     fn order_for(&self, size: usize) -> Option<u32> {
-        if size == 0 || size > self.granules << self.shift {
+        let last = size.wrapping_sub(1);
+        if last >= self.granules << self.shift {
             return None;
         }
-        let granules = ((size - 1) >> self.shift) + 1;
-        Some(usize::BITS - (granules - 1).leading_zeros())
+        Some((last | 1).ilog2().saturating_sub(self.shift - 1))
     }
 
     /// The lowest free window of `order`.
-    #[inline]
+    #[inline(always)]
     fn lowest(&self, order: u32) -> Option<Window> {
-        let bucket = self.tree.find(order)?;
         let at = if order <= BUCKET_ORDER {
+            let bucket = self.tree.find_bucket(order)?;
             bucket * BUCKET + Granules(!self.bucket(bucket).used).lowest_window(order)?
         } else {
-            bucket * BUCKET
+            self.tree.find_window(order)? * BUCKET
         };
         // Beyond the end only where the tree was overwritten.
         (at + (1 << order) <= self.granules).then_some(Window { at, order })
@@ -205,37 +205,67 @@ impl Buddy {
         }
     }
 
-    /// Makes a free window a block, or a block free. `ends` is what the end
-    /// word of a large block's first bucket becomes.
-    #[inline]
-    fn set(&mut self, window: Window, used: bool) {
+    /// Makes a free window a block.
+    #[inline(always)]
+    fn allocate(&mut self, window: Window) {
         let index = window.bucket();
         if window.is_large() {
-            self.bucket_mut(index).ends = if used { u64::from(window.order) } else { 0 };
-            self.tree.set_window(index, window.order, !used);
-        } else {
-            let run = Granules::run(window.at % BUCKET, window.granules()).0;
-            let end = run & !(run >> 1);
-            let bucket = self.bucket_mut(index);
-            if used {
-                bucket.used |= run;
-                bucket.ends |= end;
-            } else {
-                bucket.used &= !run;
-                bucket.ends &= !end;
-            }
-            let free = Granules(!bucket.used);
-            self.tree.set_bucket(index, deficit(free));
+            self.bucket_mut(index).ends = u64::from(window.order);
+            return self.tree.window_taken(index, window.order);
         }
+        let run = Granules::window(window.at % BUCKET, window.order).0;
+        let bucket = self.bucket_mut(index);
+        bucket.used |= run;
+        bucket.ends |= run & !(run >> 1);
+        let free = Granules(!bucket.used);
+        let before = self.tree.bucket(index);
+        let after = deficit(free);
+        if after != before {
+            self.tree.bucket_taken(index, before, after);
+        }
+    }
+
+    /// Makes a block free; the order of the largest free window around it.
+    #[inline(always)]
+    fn vacate(&mut self, window: Window) -> u32 {
+        let index = window.bucket();
+        if window.is_large() {
+            self.bucket_mut(index).ends = 0;
+            return self.tree.window_freed(index, window.order);
+        }
+        let run = Granules::window(window.at % BUCKET, window.order).0;
+        let bucket = self.bucket_mut(index);
+        bucket.used &= !run;
+        bucket.ends &= !run;
+        let around = Granules(!bucket.used).window_around(window.at % BUCKET);
+        let deficit = (BUCKET_ORDER - around) as u8;
+        if deficit < self.tree.bucket(index) {
+            return self.tree.bucket_freed(index, deficit).unwrap_or(around);
+        }
+        around
     }
 
     /// Allocates the lowest window for `size` bytes, without counting a
     /// failure.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
-        let window = self.lowest(self.order_for(size)?)?;
-        self.set(window, true);
-        self.grown(window.order);
+        let order = self.order_for(size)?;
+        if order > BUCKET_ORDER {
+            return self.place_window(order);
+        }
+        let window = self.lowest(order)?;
+        self.grown(order);
+        let block = self.pointer(window.at);
+        self.allocate(window);
+        Some(block)
+    }
+
+    /// Allocates the lowest window of `order`.
+    #[inline(never)]
+    fn place_window(&mut self, order: u32) -> Option<NonNull<u8>> {
+        let window = self.lowest(order)?;
+        self.allocate(window);
+        self.grown(order);
         Some(self.pointer(window.at))
     }
 
@@ -245,7 +275,7 @@ impl Buddy {
         if align <= own {
             let least = align.trailing_zeros().saturating_sub(self.shift);
             let window = self.lowest(self.order_for(size)?.max(least))?;
-            self.set(window, true);
+            self.allocate(window);
             self.grown(window.order);
             return Some(self.pointer(window.at));
         }
@@ -254,7 +284,7 @@ impl Buddy {
         let room = size.checked_add(align - own)?;
         let order = self.order_for(size).and(self.order_for(room))?.max(BUCKET_ORDER + 1);
         let window = self.lowest(order)?;
-        self.set(window, true);
+        self.allocate(window);
         self.grown(order);
         let address = self.pointer(window.at).addr().get();
         let start = window.at + ((address.next_multiple_of(align) - address) >> self.shift);
@@ -267,34 +297,34 @@ impl Buddy {
         Some(self.pointer(start))
     }
 
+    #[inline(always)]
     fn grown(&mut self, order: u32) {
         self.counters.blocks += 1;
         self.counters.grown(self.bytes(order));
     }
 
     /// The window of an allocated block, and the granule its pointer names.
-    #[inline]
+    #[inline(always)]
     fn locate(&self, block: *const u8) -> Result<(Window, usize), FreeError> {
         let offset = block.addr().wrapping_sub(self.origin.addr().get());
-        if offset >= self.granules << self.shift || offset & (self.bytes(0) - 1) != 0 {
+        // What is odd, or before or behind the blocks, is no granule.
+        let start = offset.rotate_right(self.shift);
+        if start >= self.granules {
             return Err(FreeError::NotFound);
         }
-        let start = offset >> self.shift;
-        let (index, bit) = (start / BUCKET, start % BUCKET);
-        let &Bucket { used, ends } = self.bucket(index);
+        let bit = start % BUCKET;
+        let &Bucket { used, ends } = self.bucket(start / BUCKET);
         if used >> bit & 1 == 0 {
             return self.locate_large(start, used, ends);
         }
         // A block starts where the granule before is free or an end.
-        if bit > 0 && used >> (bit - 1) & 1 != 0 && ends >> (bit - 1) & 1 == 0 {
+        if (used & !ends) << 1 >> bit & 1 != 0 {
             return Err(FreeError::NotFound);
         }
-        let len = (ends >> bit).trailing_zeros() as usize + 1;
-        if !len.is_power_of_two() || bit & (len - 1) != 0 || len > BUCKET {
-            return Err(FreeError::Corrupted);
-        }
-        let run = Granules::run(bit, len).0;
-        if used & run != run {
+        let last = (ends >> bit).trailing_zeros() as usize;
+        let len = last + 1;
+        // A power of two, and a multiple of it.
+        if (len | bit) & last != 0 || !Granules(used >> bit).contains(Granules::run(0, len)) {
             return Err(FreeError::Corrupted);
         }
         Ok((Window { at: start, order: len.trailing_zeros() }, start))
@@ -325,15 +355,15 @@ impl Buddy {
     }
 
     /// Frees a block, and says what became of it; see [`Manager::free`].
+    #[inline(always)]
     pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
-        let (mut window, start) = self.locate(block)?;
-        self.forget(window, start);
-        let bytes = self.bytes(window.order);
-        while let Some(whole) = self.joined(window) {
-            window = whole;
-        }
-        let hole_bytes = self.bytes(window.order);
-        Ok(Freed { bytes, hole: self.pointer(window.at).addr().get(), hole_bytes })
+        let (window, start) = self.locate(block)?;
+        let hole = self.forget(window, start);
+        Ok(Freed {
+            bytes: self.bytes(window.order),
+            hole: self.pointer(hole.at).addr().get(),
+            hole_bytes: self.bytes(hole.order),
+        })
     }
 
     /// The window of twice the size around a free one, where that is free.
@@ -344,14 +374,17 @@ impl Buddy {
         (present && self.is_free(whole)).then_some(whole)
     }
 
-    /// Frees a block that `locate` found.
-    fn forget(&mut self, window: Window, start: usize) {
+    /// Frees a block that `locate` found; the free window that it is part of.
+    #[inline(always)]
+    fn forget(&mut self, window: Window, start: usize) -> Window {
         self.clear_offset(window, start);
-        self.set(window, false);
+        let order = self.vacate(window);
         self.counters.blocks -= 1;
         self.counters.used -= self.bytes(window.order);
+        Window { at: window.at >> order << order, order }
     }
 
+    #[inline(always)]
     fn clear_offset(&mut self, window: Window, start: usize) {
         if start / BUCKET != window.bucket() {
             self.bucket_mut(start / BUCKET).ends = 0;
@@ -397,16 +430,16 @@ impl Buddy {
         }
         // As if it were freed first: a block may move into its own old room,
         // so there is never need of both at once.
-        self.set(old, false);
+        self.vacate(old);
         let mut new = Window { at: old.at, order };
         if old.at & (new.granules() - 1) != 0 || order > old.order && !self.is_free(new) {
             let Some(lowest) = self.lowest(order).filter(|_| may_move) else {
-                self.set(old, true);
+                self.allocate(old);
                 return Err(ExtendError::NoRoom);
             };
             new = lowest;
         }
-        self.set(new, true);
+        self.allocate(new);
         self.counters.used -= self.bytes(old.order);
         self.counters.grown(self.bytes(new.order));
         let to = self.pointer(new.at);
@@ -416,6 +449,11 @@ impl Buddy {
             unsafe { ptr::copy(block, to.as_ptr(), capacity) };
         }
         Ok(to)
+    }
+
+    /// The bytes in allocated blocks.
+    pub(super) fn used(&self) -> usize {
+        self.counters.used
     }
 
     /// Whether `address` lies among the blocks.
@@ -524,12 +562,12 @@ impl Buddy {
     /// What the blocks say of the byte of a stretch: see
     /// [`WindowTree::first_fault`].
     fn expected_byte(&self, level: usize, index: usize) -> Option<u8> {
-        for log in 0..3 {
-            let order = BUCKET_ORDER + 3 * level as u32 + log;
-            let first = (index >> log << log) << (3 * level);
+        for log in 0..=FAN_LOG {
+            let order = BUCKET_ORDER + FAN_LOG * level as u32 + log;
+            let first = (index >> log << log) << (FAN_LOG as usize * level);
             let &Bucket { used, ends } = self.bucket(first);
             let is_large = order > BUCKET_ORDER && used == 0 && ends & POINTER == 0;
-            if is_large && ends & 0xFF == u64::from(order) && level_of(order).0 == level {
+            if is_large && ends & 0xFF == u64::from(order) && self.tree.level_of(order).0 == level {
                 return Some(none(level));
             }
         }
@@ -538,19 +576,19 @@ impl Buddy {
 }
 
 /// The deficit of a bucket with these free granules.
+#[inline(always)]
 fn deficit(free: Granules) -> u8 {
-    match free.largest_window() {
-        Some(order) => (BUCKET_ORDER - order) as u8,
-        None => none(0),
-    }
+    (BUCKET_ORDER + 1 - free.orders()) as u8
 }
 
 impl Manager for Buddy {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.counters.requested(size);
         let block = self.place(size);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
@@ -560,22 +598,24 @@ impl Manager for Buddy {
         }
         self.counters.requested(size);
         let block = self.place_aligned(size, align);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
-        let (window, start) = self.locate(block)?;
-        self.forget(window, start);
-        Ok(())
+        self.release(block).map(|_| ())
     }
 
     unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
         let result = unsafe { self.resize(block, size, true) };
-        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        if result == Err(ExtendError::NoRoom) {
+            self.counters.refused(size);
+        }
         result
     }
 
@@ -605,7 +645,7 @@ impl Manager for Buddy {
         let fault = |what, granule| Fault { what, address: self.pointer(granule).addr().get() };
         let (blocks, used) = self.check_granules().map_err(|(what, at)| fault(what, at))?;
         if let Some((level, index)) = self.tree.first_fault(|l, i| self.expected_byte(l, i)) {
-            return Err(fault(c"the tree contradicts the blocks", (index << (3 * level)) * BUCKET));
+            return Err(fault(c"the tree contradicts the blocks", (index << (FAN_LOG as usize * level)) * BUCKET));
         }
         if (blocks, used) != (self.counters.blocks, self.counters.used) {
             return Err(fault(c"the counters contradict the blocks", 0));

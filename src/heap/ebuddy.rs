@@ -115,13 +115,15 @@ impl Ebuddy {
     /// Counts what a request asked for and what became of it.
     fn counted(&mut self, size: usize, block: Option<NonNull<u8>>) -> Option<NonNull<u8>> {
         self.counters.requested(size);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         self.count_peak();
         block
     }
 
     fn count_peak(&mut self) {
-        self.counters.used = (self.main.stats().used + self.emergency.stats().used) as usize;
+        self.counters.used = self.main.used() + self.emergency.used();
         self.counters.peak = self.counters.peak.max(self.counters.used);
     }
 
@@ -187,7 +189,9 @@ impl Manager for Ebuddy {
             }
         };
         self.counters.requested(size);
-        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        if result == Err(ExtendError::NoRoom) {
+            self.counters.refused(size);
+        }
         self.count_peak();
         result
     }

@@ -64,8 +64,8 @@ impl Run {
 
 /// A heap under address-ordered first fit.
 ///
-/// Get, free and extend cost a path of a 16-ary tree over the area's buckets
-/// of 64 granules, at most seven steps, and the free blocks of at most three
+/// Get, free and extend cost a path of a tree over the area's buckets of 64
+/// granules, sixteen or more children a node, at most seven steps, and the free blocks of at most three
 /// buckets, whatever the heap holds. The bound that first fit keeps is in
 /// [`crate::analysis`].
 #[derive(Debug)]
@@ -116,8 +116,8 @@ impl Ffit {
     pub unsafe fn over(origin: NonNull<u8>, granules: usize, shift: u32, tables: NonNull<u8>) -> Self {
         let count = granules.div_ceil(BUCKET);
         let tags = tables.as_ptr().cast::<Tags>();
-        // SAFETY: the tree's words follow the tags.
-        let tree = unsafe { MaxTree::new(tags.add(count).cast(), count) };
+        // SAFETY: the tree's nodes follow the tags.
+        let tree = unsafe { MaxTree::new(tags.add(count).cast(), granules, count) };
         let mut heap = Ffit { origin, granules, shift, tags, tree, counters: Counters::default() };
         heap.add_hole(Run { at: 0, len: granules });
         heap
@@ -126,7 +126,7 @@ impl Ffit {
     /// The bytes of tables that `granules` granules need.
     pub const fn tables_bytes(granules: usize) -> usize {
         let buckets = granules.div_ceil(BUCKET);
-        buckets * size_of::<Tags>() + MaxTree::words(buckets) * size_of::<u32>()
+        buckets * size_of::<Tags>() + MaxTree::bytes(granules, buckets)
     }
 
     /// The fewest bytes that hold a heap, at any alignment of the area.
@@ -154,16 +154,17 @@ impl Ffit {
     }
 
     /// The granules that hold `size` bytes.
-    #[inline]
+    #[inline(always)]
     fn granules_for(&self, size: usize) -> Option<usize> {
-        if size == 0 || size > self.granules << self.shift {
+        let last = size.wrapping_sub(1);
+        if last >= self.granules << self.shift {
             return None;
         }
-        Some(((size - 1) >> self.shift) + 1)
+        Some((last >> self.shift) + 1)
     }
 
     /// The length of the block that starts at `at`.
-    #[inline]
+    #[inline(always)]
     fn len_at(&self, at: usize) -> usize {
         let tags = self.tags(at / BUCKET);
         let behind = tags.starts >> (at % BUCKET) >> 1;
@@ -171,42 +172,61 @@ impl Ffit {
     }
 
     /// As [`len_at`](Self::len_at), and that the tags around it agree.
-    #[inline]
+    #[inline(always)]
     fn checked_len_at(&self, at: usize) -> Option<usize> {
-        let len = self.len_at(at);
+        let tags = self.tags(at / BUCKET);
+        let behind = tags.starts >> (at % BUCKET) >> 1;
+        if behind != 0 {
+            // The start of the next block is all there is to agree.
+            let len = behind.trailing_zeros() as usize + 1;
+            return (at + len <= self.granules).then_some(len);
+        }
+        let len = tags.tail as usize;
         let end = at + len;
         let bounded = len > 0 && (end == self.granules || end < self.granules && self.starts_at(end));
         let tagged = || (end - 1) / BUCKET == at / BUCKET || self.tags((end - 1) / BUCKET).cover as usize == at;
         (bounded && tagged()).then_some(len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn starts_at(&self, at: usize) -> bool {
         self.tags(at / BUCKET).starts >> (at % BUCKET) & 1 != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_used(&self, at: usize) -> bool {
         self.tags(at / BUCKET).used >> (at % BUCKET) & 1 != 0
     }
 
-    /// Where the block starts that ends before `at`.
-    #[inline]
-    fn before(&self, at: usize) -> usize {
+    /// Where the block starts that ends before `at`, above 0; `None` where the
+    /// tags disagree.
+    #[inline(always)]
+    fn checked_before(&self, at: usize) -> Option<usize> {
         let last = at - 1;
         let tags = self.tags(last / BUCKET);
         let starts = tags.starts << (BUCKET - 1 - last % BUCKET);
-        if starts != 0 { last - starts.leading_zeros() as usize } else { tags.cover as usize }
+        if starts != 0 {
+            // It is the last to start before `at`, and so reaches as far.
+            return Some(last - starts.leading_zeros() as usize);
+        }
+        let before = tags.cover as usize;
+        (before < at && self.starts_at(before) && self.len_at(before) == at - before).then_some(before)
     }
 
     /// Writes the tags of a block.
-    #[inline]
+    #[inline(always)]
     fn tag(&mut self, run: Run, used: bool) {
-        let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
         let bit = 1 << (run.at % BUCKET);
-        let tags = self.tags_mut(first);
+        let tags = self.tags_mut(run.at / BUCKET);
         tags.starts |= bit;
         tags.used = if used { tags.used | bit } else { tags.used & !bit };
+        self.tag_end(run);
+    }
+
+    /// Writes the sizes in the tags of a block, where it leaves its bucket.
+    #[inline(always)]
+    fn tag_end(&mut self, run: Run) {
+        let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
         if run.end() >= (first + 1) * BUCKET || run.end() == self.granules {
             self.tags_mut(first).tail = run.len as u32;
             if last != first {
@@ -215,37 +235,36 @@ impl Ffit {
         }
     }
 
-    /// Removes the start of a block that becomes part of the one before.
-    #[inline]
-    fn untag(&mut self, at: usize) {
-        let keep = !(1 << (at % BUCKET));
-        let tags = self.tags_mut(at / BUCKET);
-        tags.starts &= keep;
-        tags.used &= keep;
-    }
-
     /// Makes a run a free block.
-    #[inline]
+    #[inline(always)]
     fn add_hole(&mut self, run: Run) {
         self.tag(run, false);
+        self.hole_grew(run);
+    }
+
+    /// Tells the tree of a free block that is new or has become larger.
+    #[inline(always)]
+    fn hole_grew(&mut self, run: Run) {
         let bucket = run.at / BUCKET;
         if run.len as u32 > self.tree.get(bucket) {
-            self.tree.set(bucket, run.len as u32);
+            self.tree.raise(bucket, run.len as u32);
         }
     }
 
     /// Tells the tree that a free block of `len`, whose tags are gone, was
     /// there.
-    #[inline]
+    #[inline(always)]
     fn hole_gone(&mut self, bucket: usize, len: usize) {
         if self.tree.get(bucket) as usize == len {
             let largest = self.largest_in(bucket);
-            self.tree.set(bucket, largest);
+            if largest < len as u32 {
+                self.tree.lower(bucket, len as u32, largest);
+            }
         }
     }
 
     /// The size of the largest free block that starts in a bucket.
-    #[inline]
+    #[inline(always)]
     fn largest_in(&self, bucket: usize) -> u32 {
         let tags = self.tags(bucket);
         let mut holes = tags.starts & !tags.used;
@@ -259,7 +278,7 @@ impl Ffit {
     }
 
     /// The first free block of at least `len` in a bucket, from bit `from` on.
-    #[inline]
+    #[inline(always)]
     fn hole_in(&self, bucket: usize, from: usize, len: usize) -> Option<Run> {
         let tags = self.tags(bucket);
         let behind = u64::MAX.checked_shl(from as u32).unwrap_or(0);
@@ -277,7 +296,7 @@ impl Ffit {
     }
 
     /// The lowest free block of at least `len`.
-    #[inline]
+    #[inline(always)]
     fn lowest(&self, len: usize) -> Option<Run> {
         let bucket = self.tree.find(len as u32)?;
         self.hole_in(bucket, 0, len)
@@ -292,55 +311,66 @@ impl Ffit {
 
     /// Makes `block` within the free `hole` used; what is left on either side
     /// stays free.
-    #[inline]
+    #[inline(always)]
     fn carve(&mut self, hole: Run, block: Run) {
         debug_assert!(hole.at <= block.at && block.end() <= hole.end());
-        self.tag(block, true);
-        if block.end() < hole.end() {
-            self.add_hole(Run { at: block.end(), len: hole.end() - block.end() });
+        let bucket = hole.at / BUCKET;
+        if hole.end() < (bucket + 1) * BUCKET && hole.end() < self.granules {
+            // Another block starts behind the hole in the bucket: what is left
+            // of the hole needs no more than a start.
+            let tags = self.tags_mut(bucket);
+            tags.starts |= 1 << (block.at % BUCKET) | 1 << (block.end() % BUCKET);
+            tags.used |= 1 << (block.at % BUCKET);
+        } else {
+            self.tag(block, true);
+            if block.end() < hole.end() {
+                self.add_hole(Run { at: block.end(), len: hole.end() - block.end() });
+            }
+            if hole.at < block.at {
+                self.tag(Run { at: hole.at, len: block.at - hole.at }, false);
+            }
         }
-        if hole.at < block.at {
-            self.tag(Run { at: hole.at, len: block.at - hole.at }, false);
-        }
-        self.hole_gone(hole.at / BUCKET, hole.len);
+        self.hole_gone(bucket, hole.len);
     }
 
     /// Makes a used run free, together with its free neighbours; the hole that
     /// is made of them. `None` where the tags make no sense; then nothing has
     /// changed.
-    #[inline]
+    #[inline(always)]
     fn coalesce(&mut self, block: Run) -> Option<Run> {
-        let before = if block.at > 0 {
-            let at = self.before(block.at);
-            if at >= block.at || !self.starts_at(at) || self.len_at(at) != block.at - at {
-                return None;
+        let mut hole = block;
+        if block.at > 0 {
+            let before = self.checked_before(block.at)?;
+            if !self.is_used(before) {
+                hole = Run { at: before, len: block.end() - before };
             }
-            Some(at).filter(|&at| !self.is_used(at))
-        } else {
-            None
-        };
-        let mut hole = Run { at: before.unwrap_or(block.at), len: 0 };
-        let mut end = block.end();
+        }
+        let end = block.end();
         if end < self.granules && !self.is_used(end) {
             let len = self.checked_len_at(end)?;
-            self.untag(end);
+            self.tags_mut(end / BUCKET).starts &= !(1 << (end % BUCKET));
             // In the hole's own bucket the tree is told of the hole itself.
             if end / BUCKET != hole.at / BUCKET {
                 self.hole_gone(end / BUCKET, len);
             }
-            end += len;
+            hole.len += len;
         }
-        if before.is_some() {
-            self.untag(block.at);
+        let bit = 1 << (block.at % BUCKET);
+        let tags = self.tags_mut(block.at / BUCKET);
+        tags.used &= !bit;
+        if hole.at != block.at {
+            tags.starts &= !bit;
         }
-        hole.len = end - hole.at;
-        self.add_hole(hole);
+        if hole != block {
+            self.tag_end(hole);
+        }
+        self.hole_grew(hole);
         Some(hole)
     }
 
     /// Allocates the lowest block for `size` bytes, without counting a
     /// failure.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
         let len = self.granules_for(size)?;
         let hole = self.lowest(len)?;
@@ -381,19 +411,26 @@ impl Ffit {
         Some(self.pointer(block.at))
     }
 
+    /// The bytes in allocated blocks.
+    pub(super) fn used(&self) -> usize {
+        self.counters.used
+    }
+
+    #[inline(always)]
     fn grown(&mut self, len: usize) {
         self.counters.blocks += 1;
         self.counters.grown(len << self.shift);
     }
 
     /// The run of an allocated block.
-    #[inline]
+    #[inline(always)]
     fn locate(&self, block: *const u8) -> Result<Run, FreeError> {
         let offset = block.addr().wrapping_sub(self.origin.addr().get());
-        if offset >= self.granules << self.shift || offset & ((1 << self.shift) - 1) != 0 {
+        // What is odd, or before or behind the blocks, is no granule.
+        let at = offset.rotate_right(self.shift);
+        if at >= self.granules {
             return Err(FreeError::NotFound);
         }
-        let at = offset >> self.shift;
         if !self.is_used(at) {
             return Err(FreeError::NotFound);
         }
@@ -450,7 +487,7 @@ impl Ffit {
     }
 
     /// Frees a block, and says what became of it; see [`Manager::free`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, block: *mut u8) -> Result<Freed, FreeError> {
         let run = self.locate(block)?;
         let hole = self.coalesce(run).ok_or(FreeError::Corrupted)?;
@@ -513,11 +550,13 @@ impl Ffit {
 }
 
 impl Manager for Ffit {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.counters.requested(size);
         let block = self.place(size);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
@@ -527,11 +566,13 @@ impl Manager for Ffit {
         }
         self.counters.requested(size);
         let block = self.place_aligned(size, align);
-        self.counters.failed += u64::from(block.is_none() && size != 0);
+        if block.is_none() {
+            self.counters.refused(size);
+        }
         block
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         self.release(block).map(|_| ())
     }
@@ -540,7 +581,9 @@ impl Manager for Ffit {
         self.counters.requested(size);
         // SAFETY: the caller's promise.
         let result = unsafe { self.resize(block, size, true) };
-        self.counters.failed += u64::from(result == Err(ExtendError::NoRoom) && size != 0);
+        if result == Err(ExtendError::NoRoom) {
+            self.counters.refused(size);
+        }
         result
     }
 

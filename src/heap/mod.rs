@@ -195,13 +195,34 @@ struct Counters {
 }
 
 impl Counters {
+    #[inline(always)]
     fn requested(&mut self, size: usize) {
-        self.largest_request = self.largest_request.max(size);
+        if size > self.largest_request {
+            self.set_largest_request(size);
+        }
     }
 
+    #[cold]
+    fn set_largest_request(&mut self, size: usize) {
+        self.largest_request = size;
+    }
+
+    #[cold]
+    fn refused(&mut self, size: usize) {
+        self.failed += u64::from(size != 0);
+    }
+
+    #[inline(always)]
     fn grown(&mut self, bytes: usize) {
         self.used += bytes;
-        self.peak = self.peak.max(self.used);
+        if self.used > self.peak {
+            self.set_peak();
+        }
+    }
+
+    #[cold]
+    fn set_peak(&mut self) {
+        self.peak = self.used;
     }
 
     fn stats(&self, size: usize, largest_free: usize) -> Stats {

@@ -17,6 +17,22 @@ fn overwritten_tables_lead_nowhere_else() {
 }
 
 #[test]
+fn a_block_as_large_as_the_heap_is_found_at_either_width_of_sizes() {
+    for granules in [65_535, 65_536] {
+        let bytes = granules * 16 + Ffit::tables_bytes(granules);
+        let mut memory = vec![0u128; bytes.div_ceil(16)];
+        let mut heap = unsafe { Ffit::from_raw(memory.as_mut_ptr().cast(), bytes) }.unwrap();
+        assert_eq!(heap.granules, granules);
+        let block = heap.get(granules * 16).unwrap().as_ptr();
+        unsafe { heap.free(block) }.unwrap();
+        let (first, rest) = (heap.get(16).unwrap(), heap.get((granules - 1) * 16).unwrap());
+        assert_eq!(rest.as_ptr().addr() - first.as_ptr().addr(), 16);
+        unsafe { heap.free(rest.as_ptr()) }.unwrap();
+        heap.check().unwrap();
+    }
+}
+
+#[test]
 fn a_free_beside_contradicting_tags_is_corruption_and_changes_nothing() {
     let mut memory = [0u64; 512];
     let mut heap = unsafe { Ffit::from_raw(memory.as_mut_ptr().cast(), 4096) }.unwrap();
