@@ -35,7 +35,7 @@ HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps check-libraries check-prefix check-readme check-install fuzz sanitize install install-tools uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps model check-libraries check-prefix check-readme check-install fuzz sanitize install install-tools uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -196,8 +196,16 @@ test:
 	$(CARGO) clippy --quiet -j$(JOBS) --workspace --all-targets -- -D warnings
 	$(MAKE) --no-print-directory tools
 	$(CARGO) test --quiet -j$(JOBS) --workspace
-	$(MAKE) --no-print-directory check-libraries check-prefix check-readme check-install c-test steps
+	$(MAKE) --no-print-directory model check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
+
+# Remote frees in every order of their steps with at most so many changes of
+# thread before a thread has to wait.
+LOOM_MAX_PREEMPTIONS ?= 3
+
+model:
+	LOOM_MAX_PREEMPTIONS=$(LOOM_MAX_PREEMPTIONS) RUSTFLAGS='--cfg loom' \
+	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib malloc::
 
 # Minutes, two cores and up to 2 GiB: every exact figure of the theory, found
 # again, and the experiments over all their seeds.
@@ -272,6 +280,7 @@ help:
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
+	@echo 'make model              remote frees in every order that threads may take; `make test` has it'
 	@echo 'make fuzz               the managers and the configuration against random input, on nightly'
 	@echo '     FUZZ_SECONDS=60    each of the four for so long'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer, on nightly'

@@ -14,6 +14,11 @@ pub mod capi;
 pub mod heap;
 #[cfg(not(feature = "std"))]
 mod malloc;
+// What a model checker can run of it: `make model`.
+#[cfg(all(test, loom))]
+mod malloc {
+    mod remote;
+}
 mod platform;
 pub mod sync;
 

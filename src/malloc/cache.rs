@@ -479,10 +479,10 @@ fn adopt(config: &Config) -> *mut Cache {
         unsafe { cache.write(Cache::EMPTY) };
         cache
     } else {
+        // SAFETY: the cache is this thread's from here on, and `leave` closed it.
+        unsafe { (*idle).inbox.open() };
         idle
     };
-    // SAFETY: the cache is this thread's from here on.
-    unsafe { (*cache).inbox.set_idle(false) };
     // First the slot, as the rest may call malloc.
     platform::set_slot(cache.cast());
     process::thread_starts(cache.cast());
@@ -519,8 +519,7 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
                 share(config, slab);
             }
         }
-        (*cache).inbox.set_idle(true);
-        sort(config, cache, usize::MAX);
+        (*cache).inbox.close();
         let mut idle = SHARED.idle.lock();
         (*cache).next = idle.0;
         idle.0 = cache;

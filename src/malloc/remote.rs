@@ -15,10 +15,21 @@
 //! The owner takes each chain at once, without looking at its cells: `remote`
 //! says where it starts and ends and how many they are. A slab may get another
 //! owner at any time; an owner that finds a slab in its inbox that is not its own
-//! any more sends it on.
+//! any more sends it on. An inbox that loses its owner is closed, so that no slab
+//! waits where nobody looks.
+//!
+//! `make model` runs all this in every order that threads and memory may take.
 
+#[cfg(loom)]
+mod tests;
+
+use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::heap::ALIGNMENT;
 
@@ -57,16 +68,19 @@ pub(super) struct Others {
 /// line of its own.
 #[repr(align(64))]
 pub(super) struct Inbox {
+    /// The latest of them, or [`CLOSED`].
     slabs: AtomicPtr<Others>,
-    /// Whether nobody looks here, as there is no owner.
-    idle: AtomicBool,
     /// Slabs that were taken from here and are yet to be looked at: the owner's
     /// alone.
-    pending: *mut Others,
+    pending: UnsafeCell<*mut Others>,
 }
+
+/// What an inbox has instead of slabs while nobody looks there.
+const CLOSED: *mut Others = ptr::without_provenance_mut(1);
 
 impl Others {
     /// Those of a slab without an owner.
+    #[cfg(not(loom))]
     // What a header is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
     pub const NONE: Others = Others {
@@ -110,7 +124,7 @@ impl Others {
             // SAFETY: the caller's promise.
             unsafe { (*cell).next = cell_at(base, word & 0xFFFF) };
             let new = if word == 0 { 1 << 32 | place << 16 | place } else { ((word & !0xFFFF) + (1 << 32)) | place };
-            match self.remote.compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed) {
+            match self.remote.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return word == 0,
                 Err(now) => word = now,
             }
@@ -123,7 +137,9 @@ impl Others {
     /// # Safety
     /// The slab is the caller's, and was in its inbox.
     pub unsafe fn take(&self, base: *mut u8) -> Chain {
-        let word = self.remote.swap(0, Ordering::Acquire);
+        // What the owner read of the header before, it read before whoever frees
+        // the next cell writes there: both exchanges order both ways.
+        let word = self.remote.swap(0, Ordering::AcqRel);
         Chain {
             head: cell_at(base, word & 0xFFFF),
             tail: cell_at(base, word >> 16 & 0xFFFF),
@@ -140,11 +156,10 @@ impl Others {
         // do.
         unsafe {
             loop {
-                let inbox = (*this).inbox();
-                // The slabs of a thread that ends go elsewhere before its inbox
-                // is idle.
-                if !(*inbox).idle.load(Ordering::Acquire) {
-                    return Inbox::push(inbox, this);
+                // An inbox was closed after its owner's slabs had got another:
+                // whoever finds it closed finds the other, too.
+                if (*(*this).inbox()).push(this) {
+                    return;
                 }
             }
         }
@@ -158,37 +173,57 @@ fn cell_at(base: *mut u8, place: u64) -> *mut Cell {
 
 impl Inbox {
     /// One that nobody has pushed a slab to.
+    #[cfg(not(loom))]
     // What a cache is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
     pub const EMPTY: Inbox =
-        Inbox { slabs: AtomicPtr::new(ptr::null_mut()), idle: AtomicBool::new(false), pending: ptr::null_mut() };
+        Inbox { slabs: AtomicPtr::new(ptr::null_mut()), pending: UnsafeCell::new(ptr::null_mut()) };
 
     /// Whether no slab has come since the last [`Inbox::sort`].
     pub fn is_empty(&self) -> bool {
         self.slabs.load(Ordering::Relaxed).is_null()
     }
 
-    /// Says that there is an owner again, or that there is none: then no slab
-    /// has this inbox any more.
-    pub fn set_idle(&self, idle: bool) {
-        self.idle.store(idle, Ordering::Release);
+    /// Opens it again, for a new owner.
+    ///
+    /// # Safety
+    /// It is closed, and the caller's.
+    pub unsafe fn open(&self) {
+        self.slabs.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
+    /// Closes it, as its owner goes: what has come goes on to the owners that
+    /// the slabs have by now, and nothing comes any more.
+    ///
     /// # Safety
-    /// As [`Others::notify`].
-    unsafe fn push(this: *mut Inbox, slab: *mut Others) {
-        // SAFETY: the caller's promise.
+    /// The inbox is the caller's, no slab has it, and it was sorted to the end.
+    pub unsafe fn close(&self) {
+        let mut slab = self.slabs.swap(CLOSED, Ordering::AcqRel);
+        // SAFETY: whoever has a slab out of an inbox is to put it in another.
         unsafe {
-            let slabs = &(*this).slabs;
-            let mut first = slabs.load(Ordering::Relaxed);
-            loop {
-                (*slab).next.store(first, Ordering::Relaxed);
-                match slabs.compare_exchange_weak(first, slab, Ordering::Release, Ordering::Relaxed) {
-                    Ok(_) => return,
-                    Err(now) => first = now,
-                }
+            while !slab.is_null() {
+                let next = (*slab).next.load(Ordering::Relaxed);
+                Others::notify(slab);
+                slab = next;
             }
         }
+    }
+
+    /// Adds a slab; false where the inbox is closed.
+    ///
+    /// # Safety
+    /// As [`Others::notify`].
+    unsafe fn push(&self, slab: *mut Others) -> bool {
+        let mut first = self.slabs.load(Ordering::Acquire);
+        while first != CLOSED {
+            // SAFETY: the caller's promise.
+            unsafe { (*slab).next.store(first, Ordering::Relaxed) };
+            match self.slabs.compare_exchange_weak(first, slab, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(now) => first = now,
+            }
+        }
+        false
     }
 
     /// Looks at no more than `most` slabs: those that an earlier call left, else
@@ -201,7 +236,7 @@ impl Inbox {
         // SAFETY: slabs in the inbox are the owner's, but for those that came
         // too late for an earlier one.
         unsafe {
-            let mut slab = (*this).pending;
+            let mut slab = *(*this).pending.get();
             if slab.is_null() {
                 if (*this).is_empty() {
                     return;
@@ -221,7 +256,7 @@ impl Inbox {
                 }
                 slab = next;
             }
-            (*this).pending = slab;
+            *(*this).pending.get() = slab;
         }
     }
 }
