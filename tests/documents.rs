@@ -1,9 +1,17 @@
 //! Holds what the documents say to what there is: the settings to the code that
-//! reads them, and every link to a file.
+//! reads them, the table of cells to the one in the code, and every link to a
+//! file.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+
+use memman::heap;
+
+#[path = "../src/malloc/classes.rs"]
+#[allow(dead_code)] // what the malloc asks of it
+mod classes;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -38,9 +46,25 @@ fn the_readme_has_every_setting_and_no_other() {
 }
 
 #[test]
+fn the_table_of_cells_is_that_of_the_code() {
+    let percent = |part: usize, whole: usize| format!("{:.1}", 100.0 * part as f64 / whole as f64);
+    let mut table = String::new();
+    let mut below = 0;
+    for class in 0..classes::CLASSES {
+        let (cell, slab) = (classes::CELL[class] as usize, classes::span_of(class));
+        let unused = [percent(cell - (below + 1), cell), percent(slab % cell, slab)];
+        let _ = writeln!(table, "| {cell} | {} | {} | {} | {} |", slab >> 10, slab / cell, unused[0], unused[1]);
+        below = cell;
+    }
+    let document = read("docs/classes.md");
+    let (_, documented) = document.split_once("|---:|---:|---:|---:|---:|\n").unwrap();
+    assert!(documented == table, "docs/classes.md should have these rows, and end with them:\n{table}");
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let mut links = 0;
-    for document in ["README.md", "src/README.md", "docs/design.md", "docs/steps.md"] {
+    for document in ["README.md", "src/README.md", "docs/classes.md", "docs/design.md", "docs/steps.md"] {
         let text = read(document);
         for link in between(&text, "](", ")") {
             let (file, _) = link.split_once('#').unwrap_or((link, ""));

@@ -18,11 +18,11 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use lock_api::{Mutex, RawMutex};
 
-use super::classes::CLASSES;
+use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
 use super::region::{header_of, mark_of};
-use super::slab::{Cell, Kind, NOBODY, Slab, link, span_of, unlink};
+use super::slab::{Cell, Kind, NOBODY, Slab, link, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;

@@ -20,7 +20,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::cache::Cache;
-use super::classes::{CELL, MAX_SMALL};
+use super::classes::{CELL, CLASSES, span_of};
 use super::region::{UNIT, UNIT_SHIFT};
 use crate::heap::ALIGNMENT;
 use crate::platform::PAGE;
@@ -95,10 +95,14 @@ pub(super) struct Chain {
 // SAFETY: see the invariant.
 unsafe impl Sync for Slab {}
 
-/// The bytes of a slab of this class: at least seven cells.
-pub(super) fn span_of(class: usize) -> usize {
-    if CELL[class] as usize <= MAX_SMALL / 4 { UNIT } else { 4 * UNIT }
-}
+// A slab is some whole units, and aligned to its size.
+const _: () = {
+    let mut class = 0;
+    while class < CLASSES {
+        assert!(span_of(class) >= UNIT && span_of(class).is_power_of_two());
+        class += 1;
+    }
+};
 
 impl Slab {
     /// The slab that a cache without any points to: no cell, ever.
@@ -209,7 +213,7 @@ impl Slab {
         loop {
             // SAFETY: the caller's promise.
             unsafe { (*cell).next = self.cell_at(word & 0xFFFF) };
-            let new = if word == 0 { 1 << 32 | place << 16 | place } else { (word & !0xFFFF) + (1 << 32) | place };
+            let new = if word == 0 { 1 << 32 | place << 16 | place } else { ((word & !0xFFFF) + (1 << 32)) | place };
             match remote.compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return word == 0,
                 Err(now) => word = now,
