@@ -1,11 +1,12 @@
-//! Holds what the documents say to what there is: the settings to the code that
-//! reads them, the table of cells to the one in the code, and every link to a
-//! file.
+//! Holds what the documents say to what there is: the settings and messages to
+//! the code that has them, the table of cells to the one in the code, and every
+//! link to a file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use memman::heap;
 
@@ -26,23 +27,57 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
     text.split(before).skip(1).filter_map(|rest| Some(rest.split_once(after)?.0)).collect()
 }
 
-#[test]
-fn the_readme_has_every_setting_and_no_other() {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("| key | values | default | |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let documented: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
-
+/// The keys that MEMMAN_CONF may have.
+fn keys() -> BTreeSet<String> {
     let code = read("src/malloc/config.rs");
     let (_, keys) = code.split_once("match key {").unwrap();
     let (keys, _) = keys.split_once("unknown key").unwrap();
     // The keys' arms stand one step further left than those of their values.
     let indent = keys.lines().nth(1).unwrap().find('b').unwrap();
     let arms = keys.lines().filter(|line| line.find("b\"") == Some(indent) && line.contains("=>"));
-    let read: BTreeSet<&str> = arms.map(|arm| between(arm, "b\"", "\"")[0]).collect();
+    let keys: BTreeSet<String> = arms.map(|arm| between(arm, "b\"", "\"")[0].to_owned()).collect();
+    assert!(keys.len() >= 8, "the keys were not found: {keys:?}");
+    keys
+}
 
-    assert!(read.len() >= 8, "the keys were not found: {read:?}");
-    assert_eq!(documented, read, "README.md (left) and src/malloc/config.rs (right)");
+/// The man page of the library.
+fn manual() -> String {
+    let mut awk = Command::new("awk");
+    awk.args(["-f", "docs/memman.3.awk", "README.md", "docs/memman.3.in"]).current_dir(root());
+    String::from_utf8(awk.output().expect("awk runs").stdout).unwrap()
+}
+
+#[test]
+fn the_readme_has_every_setting_and_no_other() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("| key | values | default | |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<String> = rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(documented, keys(), "README.md (left) and src/malloc/config.rs (right)");
+}
+
+#[test]
+fn the_manual_has_every_setting_and_no_other() {
+    let manual = manual();
+    let documented: BTreeSet<String> = between(&manual, ".TP\n\\fB", "\\fR: ").into_iter().map(str::to_owned).collect();
+    assert_eq!(documented, keys(), "memman.3 (left) and src/malloc/config.rs (right)");
+}
+
+#[test]
+fn the_manual_has_every_function_and_message_of_the_malloc() {
+    let manual = manual();
+    let exports = read("tests/symbols/exports.txt");
+    let functions = exports.lines().filter(|line| !line.starts_with('#'));
+    let functions = functions.map(|name| format!("\n.BR {name} ()"));
+    let settings = ["src/malloc/config.rs", "src/malloc/process.rs"].map(read).concat();
+    let faults = read("src/malloc/blocks.rs");
+    let warnings = between(&settings, "warn(&[b\"", "\"").into_iter().map(|said| format!("\nmemman: {said}"));
+    let faults = between(&faults, "=> \"", "\"").into_iter().map(|said| format!("(): {said} 0x...\n"));
+    let messages: Vec<String> = warnings.chain(faults).collect();
+    assert!(messages.len() >= 6, "the messages were not found: {messages:?}");
+    for text in functions.chain(messages) {
+        assert!(manual.contains(&text), "memman.3 lacks {text:?}");
+    }
 }
 
 #[test]
