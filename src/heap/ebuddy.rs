@@ -64,7 +64,8 @@ impl Ebuddy {
         Buddy::tables_bytes(main) + Ffit::tables_bytes(emergency)
     }
 
-    const fn shares(granules: usize) -> (usize, usize) {
+    /// The granules of the buddy part and of the emergency heap.
+    pub(crate) const fn shares(granules: usize) -> (usize, usize) {
         let emergency = granules / EMERGENCY_SHARE;
         (granules - emergency, emergency)
     }

@@ -1,19 +1,10 @@
 use memman::analysis::bounds::*;
 use memman::analysis::policy::{Kind, Model, Owned, Policy, Real, Subject};
 use memman::analysis::robson;
-use memman::analysis::search::{Placement, Question, Size};
+use memman::analysis::search::{Placement, Question};
 use memman::heap::{Area, Buddy, Ebuddy, Ffit};
 
 use crate::{Random, random_question, small_least};
-
-fn profile(question: &Question) -> Vec<SizeRange> {
-    let range = |size: &Size| SizeRange {
-        min: size.size as usize,
-        max: size.size as usize,
-        count: if size.count == u32::MAX { UNLIMITED } else { size.count as usize },
-    };
-    question.sizes.iter().map(range).collect()
-}
 
 /// How a bound compares with the exact figures of many questions.
 struct Comparison {
@@ -35,7 +26,7 @@ fn held_against_the_search(
     while tried < QUESTIONS {
         let question = question(&mut random);
         let Ok(found) = small_least(&question) else { continue };
-        let bound = bound(&profile(&question), question.max_live as usize, question.granule as usize).unwrap();
+        let bound = bound(&question.profile, question.max_live as usize, question.granule as usize).unwrap();
         assert!(bound >= u64::from(found.pool), "{question:?}: bound {bound}, exact {}", found.pool);
         tried += 1;
         exact += usize::from(bound == u64::from(found.pool));
@@ -77,6 +68,35 @@ fn t2_is_never_exceeded_by_leftmost_buddy_and_nearly_always_exact() {
     }
 }
 
+#[test]
+fn t3_is_never_exceeded_by_the_buddy_system_with_lists() {
+    let by = Placement::By(Policy::LifoBuddy);
+    for (powers, counts, name) in
+        [(true, false, "T3, powers of two"), (false, false, "T3"), (false, true, "T3 with counts")]
+    {
+        let comparison = held_against_the_search(
+            name,
+            |random| random_question(random, by, powers, counts),
+            any_buddy_profile_granules,
+        );
+        assert!(comparison.exact > 0);
+    }
+}
+
+#[test]
+fn t4_is_never_exceeded_by_ebuddy() {
+    for (powers, counts, name) in [
+        (true, false, "T4, powers of two"),
+        (true, true, "T4, powers of two with counts"),
+        (false, false, "T4"),
+        (false, true, "T4 with counts"),
+    ] {
+        let question = |random: &mut Random| random_question(random, Placement::Ebuddy, powers, counts);
+        let comparison = held_against_the_search(name, question, ebuddy_granules);
+        assert!(comparison.exact > 0);
+    }
+}
+
 /// One range with a count instead of the sizes in it with theirs.
 #[test]
 fn a_range_with_a_count_covers_every_way_to_share_it_out() {
@@ -90,14 +110,16 @@ fn a_range_with_a_count_covers_every_way_to_share_it_out() {
         let mut limited = 0;
         while limited < 150 {
             let question = random_question(&mut random, Placement::By(policy), false, true);
-            let range = as_range(&profile(&question));
-            let Ok(found) = small_least(&question) else { continue };
+            let range = as_range(&question.profile);
+            let wider = Question { profile: vec![range], ..question.clone() };
+            let (Ok(shared_out), Ok(whole)) = (small_least(&question), small_least(&wider)) else { continue };
             let (live, granule) = (question.max_live as usize, question.granule as usize);
             let bound = match policy {
                 Policy::FirstFit => first_fit_granules(&[range], live, granule),
                 _ => leftmost_buddy_granules(&[range], live, granule),
             };
-            assert!(bound.unwrap() >= u64::from(found.pool), "{question:?}");
+            assert!(shared_out.pool <= whole.pool, "{question:?}");
+            assert!(bound.unwrap() >= u64::from(whole.pool), "{wider:?}");
             limited += usize::from(range.count != UNLIMITED);
         }
     }

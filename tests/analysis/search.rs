@@ -11,26 +11,33 @@ fn go_on(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn kind(policy: Policy) -> Kind {
-    match policy {
-        Policy::FirstFit => Kind::Ffit,
-        Policy::LeftmostBuddy => Kind::Buddy,
-        _ => panic!("no manager has this policy"),
+fn kind(placement: Placement) -> Kind {
+    match placement {
+        Placement::By(Policy::FirstFit) => Kind::Ffit,
+        Placement::By(Policy::LeftmostBuddy) => Kind::Buddy,
+        Placement::Ebuddy => Kind::Ebuddy,
+        _ => panic!("no manager places blocks so"),
     }
+}
+
+/// The manager with this placement, fresh, in a pool of so many granules.
+fn manager(placement: Placement, pool: u32) -> Owned {
+    Owned::with_capacity(kind(placement), u64::from(pool)).unwrap()
 }
 
 /// The least pool, after its breaking sequence was replayed: refused at the
 /// last request in one granule less, served in the pool itself.
 fn least_and_replayed(question: &Question) -> Least {
     let found = least(question).unwrap();
-    let Placement::By(policy) = question.placement else { panic!("a policy") };
     let last = Some(found.breaking.len() - 1);
-    let mut below = Model::new(policy, u64::from(found.pool - 1));
-    assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
-    if policy.is_unbounded() {
-        let mut below = Owned::with_capacity(kind(policy), u64::from(found.pool - 1)).unwrap();
+    if let Placement::By(policy) = question.placement {
+        let mut below = Model::new(policy, u64::from(found.pool - 1));
         assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
-        let mut enough = Owned::with_capacity(kind(policy), u64::from(found.pool)).unwrap();
+    }
+    if question.placement.is_unbounded() || question.placement == Placement::Ebuddy {
+        let mut below = manager(question.placement, found.pool - 1);
+        assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
+        let mut enough = manager(question.placement, found.pool);
         assert_eq!(replay(&found.breaking, &mut enough), None, "{question:?}");
     }
     found
@@ -198,33 +205,39 @@ fn search_by_manager(empty: impl Fn() -> Owned, max_live: u64, sizes: &[u64]) ->
 
 #[test]
 fn every_move_of_the_search_is_the_managers_own() {
-    for (policy, max_live, sizes) in [
-        (Policy::FirstFit, 6, vec![1, 2]),
-        (Policy::FirstFit, 6, vec![1, 2, 3, 4]),
-        (Policy::FirstFit, 8, vec![2, 3, 5]),
-        (Policy::LeftmostBuddy, 6, vec![1, 2, 4]),
-        (Policy::LeftmostBuddy, 8, vec![1, 4]),
-        (Policy::LeftmostBuddy, 8, vec![2, 4, 8]),
+    let (ffit, buddy) = (Policy::FirstFit.into(), Policy::LeftmostBuddy.into());
+    for (placement, max_live, sizes) in [
+        (ffit, 6, vec![1u32, 2]),
+        (ffit, 6, vec![1, 2, 3, 4]),
+        (ffit, 8, vec![2, 3, 5]),
+        (buddy, 6, vec![1, 2, 4]),
+        (buddy, 8, vec![1, 4]),
+        (buddy, 8, vec![2, 4, 8]),
+        (Placement::Ebuddy, 5, vec![1, 2]),
+        (Placement::Ebuddy, 6, vec![1, 4]),
+        (Placement::Ebuddy, 6, vec![1, 2, 3]),
+        (Placement::Ebuddy, 8, vec![2, 3, 5]),
     ] {
-        let wide: Vec<u64> = sizes.iter().map(|&size: &u32| u64::from(size)).collect();
-        let (states, reach, shortest) =
-            search_by_manager(|| Owned::with_capacity(kind(policy), 64).unwrap(), max_live, &wide);
         let question = Question {
-            placement: Placement::By(policy),
-            max_live: max_live as u32,
+            placement,
+            max_live,
             granule: 1,
-            sizes: sizes.into_iter().map(|size| Size { size, count: u32::MAX }).collect(),
+            profile: sizes.iter().map(|&size| SizeRange::any(size as usize, size as usize)).collect(),
         };
-        let found = least_and_replayed(&question);
-        assert_eq!(
-            (found.states, u64::from(found.pool), found.breaking.len()),
-            (states, reach, shortest),
-            "{question:?}"
-        );
+        let sizes: Vec<u64> = sizes.into_iter().map(u64::from).collect();
+        let least = least_and_replayed(&question).pool;
+        let mut search = Search::new(&question, least).unwrap();
+        let verdict = search.run(Limits::default(), &mut go_on);
+        let (states, reach, shortest) = search_by_manager(|| manager(placement, least), u64::from(max_live), &sizes);
+        assert_eq!(verdict, Verdict::Holds { reach: reach as u32 }, "{question:?}");
+        assert_eq!(search.states(), states, "{question:?}");
+        if placement.is_unbounded() {
+            let verdict = Search::new(&question, least - 1).unwrap().run(Limits::default(), &mut go_on);
+            assert!(matches!(&verdict, Verdict::Breaks(trace) if trace.len() == shortest), "{question:?}, {verdict:?}");
+        }
     }
 }
 
-/// Ebuddy has no model: its bound is held against every sequence on the manager.
 #[test]
 fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
     for (max_live, sizes) in [(5, vec![1, 2]), (5, vec![1, 3]), (6, vec![2, 3]), (5, vec![1, 2, 4]), (4, vec![1, 2, 3])]
@@ -241,6 +254,39 @@ fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
             assert!(states > 10, "{kind:?}, {max_live}, {sizes:?}");
         }
     }
+}
+
+/// The full states against all: the same least pool, and sequences that break
+/// what is below it.
+#[test]
+fn the_full_states_are_enough() {
+    let mut random = Random(7);
+    let mut broken = 0;
+    for placement in [Policy::FirstFit.into(), Policy::LeftmostBuddy.into(), Placement::Ebuddy] {
+        for counts in [false, true] {
+            for _ in 0..300 {
+                let question = random_question(&mut random, placement, false, counts);
+                for pool in [40, 41].into_iter().chain((4..20).rev()) {
+                    let Ok(mut full) = Search::full(&question, pool) else { break };
+                    let mut every = Search::new(&question, pool).unwrap();
+                    let limits = Limits { memory: 3 << 20, threads: 1 };
+                    match (full.run(limits, &mut go_on), every.run(limits, &mut go_on)) {
+                        (_, Verdict::OutOfMemory) => continue,
+                        (Verdict::Breaks(some), Verdict::Breaks(shortest)) => {
+                            assert!(some.len() >= shortest.len(), "{question:?}, {pool}");
+                            let mut heap = manager(placement, pool);
+                            assert_eq!(replay(&some, &mut heap), Some(some.len() - 1), "{question:?}, {pool}");
+                            let mut heap = manager(placement, pool);
+                            assert_eq!(replay(&shortest, &mut heap), Some(shortest.len() - 1), "{question:?}, {pool}");
+                            broken += 1;
+                        }
+                        (full, every) => assert_eq!(full, every, "{question:?}, {pool}"),
+                    }
+                }
+            }
+        }
+    }
+    assert!(broken > 4000, "{broken}");
 }
 
 #[test]
@@ -309,20 +355,23 @@ fn questions_that_are_none_are_refused_with_a_reason() {
     assert_eq!(pool(&question, 65), Some(Unsuitable::Pool { most: 64 }));
     assert_eq!(pool(&question, 0), Some(Unsuitable::Pool { most: 64 }));
     assert_eq!(pool(&Question::all_sizes(Policy::NextFit, 4, 2), 33), Some(Unsuitable::Pool { most: 32 }));
-    assert_eq!(pool(&Question { sizes: vec![], ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    assert_eq!(pool(&Question { profile: vec![], ..question.clone() }, 9), Some(Unsuitable::Sizes));
     assert_eq!(pool(&Question { granule: 0, ..question.clone() }, 9), Some(Unsuitable::Sizes));
-    let zero = vec![Size { size: 0, count: 1 }];
-    assert_eq!(pool(&Question { sizes: zero, ..question.clone() }, 9), Some(Unsuitable::Sizes));
-    let alike = vec![Size { size: 3, count: 1 }, Size { size: 4, count: 2 }];
+    let zero = vec![SizeRange::at_most(1, 0)];
+    assert_eq!(pool(&Question { profile: zero, ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    let alike = vec![SizeRange::at_most(1, 3), SizeRange::at_most(2, 4)];
     let buddy = Question::all_sizes(Policy::LeftmostBuddy, 8, 4);
-    assert_eq!(pool(&Question { sizes: alike, ..buddy }, 9), Some(Unsuitable::Counts));
+    assert_eq!(pool(&Question { profile: alike, ..buddy }, 9), Some(Unsuitable::Counts));
 }
 
 #[test]
 fn a_least_pool_that_no_search_can_hold_is_told() {
     let question = Question::all_sizes(Policy::LifoBuddy, 33, 1);
-    assert_eq!(least(&question), Err(NoAnswer::Unsuitable(Unsuitable::Pool { most: 32 })));
+    assert!(matches!(least(&question), Err(NoAnswer::TooSmall(Known { at_least: 33, .. }))));
     let question = Question::all_sizes(Policy::FirstFit, 12, 4);
     let limits = Limits { memory: 100_000, threads: 1 };
-    assert!(matches!(least_pool(&question, limits, &mut go_on), Err(NoAnswer::OutOfMemory { at_least: 9.. })));
+    assert!(matches!(
+        least_pool(&question, limits, &mut go_on),
+        Err(NoAnswer::OutOfMemory(Known { at_least: 9.., .. }))
+    ));
 }
