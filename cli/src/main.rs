@@ -110,6 +110,9 @@ enum Command {
         /// In an area of so many bytes, as ffit_init and buddy_init get it
         #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with = "pool")]
         area: Option<usize>,
+        /// In so many bytes of blocks, the tables apart, as memman verify counts them
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with_all = ["pool", "area"])]
+        blocks: Option<usize>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -219,11 +222,12 @@ fn execute(command: Command) -> Result<()> {
             let heap = heap.map(Heap::name);
             launch::Launch { heap, pool, stats: false, record: Some(&output), program: &program }.execute()
         }
-        Command::Replay { file, heap, pool, area, json } => {
-            let ground = match (pool, area) {
-                (Some(bytes), _) => Ground::Pool(bytes),
-                (None, Some(bytes)) => Ground::Area(bytes),
-                (None, None) => Ground::Open,
+        Command::Replay { file, heap, pool, area, blocks, json } => {
+            let ground = match (pool, area, blocks) {
+                (Some(bytes), ..) => Ground::Pool(bytes),
+                (_, Some(bytes), _) => Ground::Area(bytes),
+                (.., Some(bytes)) => Ground::Blocks(bytes),
+                (None, None, None) => Ground::Open,
             };
             replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
         }

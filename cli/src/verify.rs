@@ -1,6 +1,6 @@
 //! The exhaustive search as a command: the least sufficient pool against the
 //! bounds, and a sequence that breaks the next smaller one, replayed on the real
-//! manager. May use: `profile`, `replay`, `trace`, `units`, the analysis.
+//! manager. May use: `profile`, `trace`, `units`, the analysis.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,7 @@ use memman::heap::ALIGNMENT;
 use serde::Serialize;
 
 use crate::profile::Profile;
-use crate::replay::{Ground, Heap, run};
-use crate::trace::{self, Trace};
+use crate::trace;
 use crate::units::{bytes, grouped};
 
 /// The placements by the names of the command line.
@@ -74,6 +73,7 @@ impl Requests {
     pub fn granules(live: u32, largest: u32, powers: bool) -> Result<Self> {
         ensure!(live > 0 && largest > 0, "--max-live and --max-block are at least 1 granule");
         ensure!(largest <= live, "--max-block is larger than --max-live: no such block is ever requested");
+        ensure!(largest <= 64, "a pool of at most 64 granules can be searched: --max-block is too large");
         let any = |size| SizeRange::any(size, size);
         let orders = 0..=largest.ilog2();
         let (ranges, which) = match powers {
@@ -337,17 +337,9 @@ fn write(path: &Path, requests: &Requests, placement: Placement, granules: u32, 
     };
     let ops: Vec<_> = breaking.iter().map(op).collect();
     trace::write(path, placement.name(), &ops)?;
-    let written = Trace::open(path)?;
-    if let Some(kind) = kind_of(placement) {
-        // The area with so many granules; of ebuddy, one whose parts are right.
-        for area in (ALIGNMENT..4096).step_by(ALIGNMENT) {
-            let Some(mut heap) = Heap::new(kind, Ground::Area(area), 0)? else { continue };
-            if heap.manager().stats().size == u64::from(granules) * ALIGNMENT as u64
-                && run(&written, &mut heap, &mut (), None)?.refused.is_some()
-            {
-                return Ok(format!("memman replay {} --heap {} --area {area}", path.display(), kind.name()));
-            }
-        }
-    }
-    Ok(format!("written to {}", path.display()))
+    let (shown, blocks) = (path.display(), granules as usize * ALIGNMENT);
+    Ok(match kind_of(placement) {
+        Some(kind) => format!("memman replay {shown} --heap {} --blocks {blocks}", kind.name()),
+        None => format!("written to {shown}"),
+    })
 }

@@ -97,30 +97,56 @@ fn t4_is_never_exceeded_by_ebuddy() {
     }
 }
 
-/// One range with a count instead of the sizes in it with theirs.
-#[test]
-fn a_range_with_a_count_covers_every_way_to_share_it_out() {
-    let as_range = |profile: &[SizeRange]| SizeRange {
+/// One range instead of the sizes in it, and the sum of their counts.
+fn as_range(profile: &[SizeRange]) -> SizeRange {
+    SizeRange {
         min: profile.iter().map(|range| range.min).min().unwrap(),
         max: profile.iter().map(|range| range.max).max().unwrap(),
         count: profile.iter().fold(0, |sum: usize, range| sum.saturating_add(range.count)),
-    };
+    }
+}
+
+#[test]
+fn a_range_with_a_count_covers_every_way_to_share_it_out() {
     let mut random = Random(77);
     for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
         let mut limited = 0;
         while limited < 150 {
             let question = random_question(&mut random, Placement::By(policy), false, true);
             let range = as_range(&question.profile);
-            let wider = Question { profile: vec![range], ..question.clone() };
-            let (Ok(shared_out), Ok(whole)) = (small_least(&question), small_least(&wider)) else { continue };
+            let Ok(found) = small_least(&question) else { continue };
             let (live, granule) = (question.max_live as usize, question.granule as usize);
             let bound = match policy {
                 Policy::FirstFit => first_fit_granules(&[range], live, granule),
                 _ => leftmost_buddy_granules(&[range], live, granule),
             };
-            assert!(shared_out.pool <= whole.pool, "{question:?}");
-            assert!(bound.unwrap() >= u64::from(whole.pool), "{wider:?}");
+            assert!(bound.unwrap() >= u64::from(found.pool), "{question:?}");
             limited += usize::from(range.count != UNLIMITED);
+        }
+    }
+}
+
+/// The same with the search of the whole range.
+#[test]
+fn a_count_that_a_range_shares_is_searched() {
+    let mut random = Random(78);
+    for (policy, bound) in [
+        (Policy::FirstFit, first_fit_granules as fn(&[SizeRange], usize, usize) -> _),
+        (Policy::LeftmostBuddy, leftmost_buddy_granules),
+    ] {
+        let mut limited = 0;
+        while limited < 30 {
+            let question = random_question(&mut random, Placement::By(policy), false, true);
+            let range = as_range(&question.profile);
+            if range.count == UNLIMITED || question.max_live > 8 {
+                continue;
+            }
+            let whole = Question { profile: vec![range], ..question.clone() };
+            let (Ok(parts), Ok(found)) = (small_least(&question), small_least(&whole)) else { continue };
+            assert!(parts.pool <= found.pool, "{question:?}");
+            let bound = bound(&whole.profile, whole.max_live as usize, whole.granule as usize);
+            assert!(bound.unwrap() >= u64::from(found.pool), "{whole:?}");
+            limited += 1;
         }
     }
 }

@@ -62,6 +62,7 @@ fn the_least_pools_for_all_sizes_are_found() {
         (GoodFit, 6, 4, 12),
         (HalfFit, 6, 4, 15),
         (FirstFit, 8, 4, 16),
+        (FirstFit, 10, 4, 20),
     ] {
         assert_least(&Question::all_sizes(policy, max_live, largest), pool);
     }
@@ -81,7 +82,6 @@ fn the_larger_least_pools_for_all_sizes_are_found() {
         (NextFit, 8, 4, 20),
         (GoodFit, 8, 4, 18),
         (HalfFit, 8, 4, 23),
-        (FirstFit, 10, 4, 20),
         (BestFit, 10, 4, 23),
         (FirstFit, 12, 4, 26),
         (FirstFit, 12, 8, 28),
@@ -96,9 +96,15 @@ fn the_larger_least_pools_for_all_sizes_are_found() {
 #[test]
 fn the_least_pools_for_powers_of_two_are_found() {
     use Policy::*;
-    for (policy, max_live, largest, pool) in
-        [(LeftmostBuddy, 8, 2, 12), (LeftmostBuddy, 8, 4, 16), (FirstFit, 8, 2, 12), (FirstFit, 8, 4, 16)]
-    {
+    for (policy, max_live, largest, pool) in [
+        (LeftmostBuddy, 8, 2, 12),
+        (LeftmostBuddy, 8, 4, 16),
+        (LeftmostBuddy, 12, 4, 24),
+        (FirstFit, 8, 2, 12),
+        (FirstFit, 8, 4, 16),
+        (LifoBuddy, 8, 2, 12),
+        (LifoBuddy, 8, 4, 16),
+    ] {
         assert_least(&Question::powers_of_two(policy, max_live, largest), pool);
     }
 }
@@ -108,10 +114,8 @@ fn the_least_pools_for_powers_of_two_are_found() {
 fn the_larger_least_pools_for_powers_of_two_are_found() {
     use Policy::*;
     for (policy, max_live, largest, pool) in [
-        (LifoBuddy, 8, 2, 12),
-        (LifoBuddy, 8, 4, 16),
+        (LifoBuddy, 12, 4, 24),
         (BestFit, 8, 4, 17),
-        (LeftmostBuddy, 12, 4, 24),
         (FirstFit, 12, 4, 24),
         (LeftmostBuddy, 12, 8, 32),
         (FirstFit, 12, 8, 27),
@@ -264,7 +268,7 @@ fn the_full_states_are_enough() {
     let mut broken = 0;
     for placement in [Policy::FirstFit.into(), Policy::LeftmostBuddy.into(), Placement::Ebuddy] {
         for counts in [false, true] {
-            for _ in 0..300 {
+            for _ in 0..100 {
                 let question = random_question(&mut random, placement, false, counts);
                 for pool in [40, 41].into_iter().chain((4..20).rev()) {
                     let Ok(mut full) = Search::full(&question, pool) else { break };
@@ -286,7 +290,7 @@ fn the_full_states_are_enough() {
             }
         }
     }
-    assert!(broken > 4000, "{broken}");
+    assert!(broken > 1000, "{broken}");
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Rules {
     }
 
     pub fn is_admissible(&self, class: &Class, tally: &Tally) -> bool {
-        tally.live + class.size <= self.max_live && !self.is_at_limit(class, tally)
+        class.size <= self.max_live - tally.live && !self.is_at_limit(class, tally)
     }
 
     /// Whether as many blocks of the class are live as there may be.
