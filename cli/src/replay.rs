@@ -426,8 +426,10 @@ struct Report<'a> {
 /// `memman replay`.
 pub fn command(trace: &Trace, kind: Kind, ground: Ground, json: bool) -> Result<()> {
     let live = peak_live(trace)?;
-    let make =
-        || Heap::new(kind, ground, live)?.context("so small a pool holds no heap: give a larger --pool, --blocks or --area");
+    let make = || {
+        Heap::new(kind, ground, live)?
+            .context("so small a pool holds no heap: give a larger --pool, --blocks or --area")
+    };
     let mut sampler = Sampler::new(trace, 20);
     let outcome = run(trace, &mut make()?, &mut sampler, None)?;
     let mut latencies = Histogram::<u64>::new_with_max(10_000_000_000, 3)?;

@@ -126,6 +126,23 @@ fn the_larger_least_pools_for_powers_of_two_are_found() {
     }
 }
 
+/// No bound says so, but an emergency heap can do with less than either part
+/// alone.
+#[test]
+fn twelve_granules_live_need_less_of_ebuddy_than_of_its_parts() {
+    let question = |placement| Question::powers_of_two(placement, 12, 4);
+    assert_least(&question(Placement::By(Policy::FirstFit)), 24);
+    assert_least(&question(Placement::By(Policy::LeftmostBuddy)), 24);
+    assert_least(&question(Placement::Ebuddy), 23);
+    // Of every state, and in larger pools, too.
+    let verdict = Search::new(&question(Placement::Ebuddy), 23).unwrap().run(Limits::default(), &mut go_on);
+    assert!(matches!(verdict, Verdict::Holds { .. }), "{verdict:?}");
+    for pool in 24..=40 {
+        let verdict = Search::full(&question(Placement::Ebuddy), pool).unwrap().run(Limits::default(), &mut go_on);
+        assert!(matches!(verdict, Verdict::Holds { .. }), "{pool}: {verdict:?}");
+    }
+}
+
 fn assert_robsons_bound_is_exact(games: &[(u32, u32)]) {
     for &(max_live, largest) in games {
         let sizes: Vec<u32> = (0..=largest.ilog2()).map(|order| 1 << order).collect();
