@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 
 use memman::analysis::bounds::*;
@@ -273,6 +273,89 @@ fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
             let area = required.unwrap();
             let (states, ..) = search_by_manager(|| Owned::new(kind, area).unwrap(), max_live as u64, &sizes);
             assert!(states > 10, "{kind:?}, {max_live}, {sizes:?}");
+        }
+    }
+}
+
+/// The LIFO buddy system with its lists, by order, as stacks.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Stacks {
+    lists: Vec<Vec<u32>>,
+    blocks: BTreeMap<u32, usize>,
+}
+
+impl Stacks {
+    fn new(pool: u32) -> Self {
+        let mut stacks = Stacks { lists: vec![vec![]; 7], blocks: BTreeMap::new() };
+        let mut start = 0;
+        for order in (0..7).rev().filter(|order| pool >> order & 1 != 0) {
+            stacks.lists[order].push(start);
+            start += 1 << order;
+        }
+        stacks
+    }
+
+    fn get(&mut self, order: usize) -> bool {
+        let Some(found) = (order..7).find(|&order| !self.lists[order].is_empty()) else { return false };
+        let start = self.lists[found].pop().unwrap();
+        for half in order..found {
+            self.lists[half].push(start + (1 << half));
+        }
+        self.blocks.insert(start, order);
+        true
+    }
+
+    fn free(&mut self, mut start: u32) {
+        let mut order = self.blocks.remove(&start).unwrap();
+        while let Some(at) = self.lists[order].iter().position(|&free| free == start ^ (1 << order)) {
+            self.lists[order].remove(at);
+            start &= !(1 << order);
+            order += 1;
+        }
+        self.lists[order].push(start);
+    }
+
+    /// The requests of a shortest sequence that is refused.
+    fn shortest_break(pool: u32, max_live: u32, orders: usize) -> Option<usize> {
+        let mut seen = HashSet::from([Stacks::new(pool)]);
+        let mut to_do = VecDeque::from([(Stacks::new(pool), 0)]);
+        while let Some((state, requests)) = to_do.pop_front() {
+            let mut reached: Vec<Stacks> = vec![];
+            let live: u32 = state.blocks.values().map(|&order| 1 << order).sum();
+            for order in (0..=orders).filter(|order| live + (1 << order) <= max_live) {
+                reached.push(state.clone());
+                if !reached.last_mut().unwrap().get(order) {
+                    return Some(requests + 1);
+                }
+            }
+            for &start in state.blocks.keys() {
+                reached.push(state.clone());
+                reached.last_mut().unwrap().free(start);
+            }
+            for state in reached {
+                if seen.insert(state.clone()) {
+                    to_do.push_back((state, requests + 1));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn sorted_buddies_change_no_answer() {
+    for (max_live, orders) in [(5, 1), (6, 1), (5, 2), (6, 2), (7, 2)] {
+        let question = Question::powers_of_two(Policy::LifoBuddy, max_live, 1 << orders);
+        for pool in max_live - 1..=max_live * 2 {
+            let shortest = match Search::new(&question, pool).unwrap().run(Limits::default(), &mut go_on) {
+                Verdict::Breaks(trace) => {
+                    let refused = replay(&trace, &mut Model::new(Policy::LifoBuddy, u64::from(pool)));
+                    assert_eq!(refused, Some(trace.len() - 1), "{question:?}, {pool}");
+                    Some(trace.len())
+                }
+                _ => None,
+            };
+            assert_eq!(shortest, Stacks::shortest_break(pool, max_live, orders), "{question:?}, {pool}");
         }
     }
 }
