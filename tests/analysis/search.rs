@@ -344,7 +344,7 @@ impl Stacks {
 
 #[test]
 fn sorted_buddies_change_no_answer() {
-    for (max_live, orders) in [(5, 1), (6, 1), (5, 2), (6, 2), (7, 2)] {
+    for (max_live, orders) in [(6, 1), (8, 1), (6, 2), (7, 2), (8, 2)] {
         let question = Question::powers_of_two(Policy::LifoBuddy, max_live, 1 << orders);
         for pool in max_live - 1..=max_live * 2 {
             let shortest = match Search::new(&question, pool).unwrap().run(Limits::default(), &mut go_on) {
