@@ -155,8 +155,8 @@ enum Command {
     },
     /// Search every request sequence for the least pool that never refuses
     ///
-    /// The least pool in granules beside what is proved to be enough, and a sequence
-    /// that breaks the next smaller one. ffit, buddy and ebuddy are the managers' own
+    /// The least pool in granules beside what is proved to be enough, and a
+    /// shortest sequence that breaks the next smaller one. ffit, buddy and ebuddy are the managers' own
     /// placement, and what is found is replayed on them; the others are models. Ctrl-C
     /// and the limits end a search with what is known by then.
     Verify {
@@ -187,9 +187,6 @@ enum Command {
         /// Threads
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
         threads: u16,
-        /// Show a shortest sequence, if the memory suffices to search every state for it
-        #[arg(long)]
-        shortest: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -242,7 +239,6 @@ fn execute(command: Command) -> Result<()> {
             time,
             states,
             threads,
-            shortest,
             json,
             output,
         } => {
@@ -254,7 +250,7 @@ fn execute(command: Command) -> Result<()> {
             let placements = if policy.is_empty() { verify::MANAGERS.into() } else { policy };
             let limits = Limits { memory, threads: threads.into() };
             let time = time.map(Duration::from_secs);
-            verify::command(&Options { requests, placements, limits, time, states, shortest, json, output })
+            verify::command(&Options { requests, placements, limits, time, states, json, output })
         }
         Command::Man { directory } => {
             let shown = directory.display().to_string();

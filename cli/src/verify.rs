@@ -1,5 +1,5 @@
 //! The exhaustive search as a command: the least sufficient pool against the
-//! bounds, and a sequence that breaks the next smaller one, replayed on the real
+//! bounds, and the shortest sequence that breaks the next smaller one, replayed on the real
 //! manager. May use: `profile`, `trace`, `units`, the analysis.
 
 use std::ops::ControlFlow;
@@ -14,9 +14,7 @@ use memman::analysis::bounds::{
     SizeRange, any_buddy_profile_granules, ebuddy_granules, first_fit_granules, leftmost_buddy_granules,
 };
 use memman::analysis::policy::{Kind, Model, Owned, Policy};
-use memman::analysis::search::{
-    Known, Limits, NoAnswer, Op, Placement, Progress, Question, Search, Verdict, least_pool, replay,
-};
+use memman::analysis::search::{Known, Limits, NoAnswer, Op, Placement, Progress, Question, least_pool, replay};
 use memman::heap::ALIGNMENT;
 use serde::Serialize;
 
@@ -140,7 +138,6 @@ pub struct Options {
     pub limits: Limits,
     pub time: Option<Duration>,
     pub states: Option<u64>,
-    pub shortest: bool,
     pub json: bool,
     pub output: Option<PathBuf>,
 }
@@ -235,7 +232,7 @@ fn search(options: &Options, placement: Placement) -> Result<(Row, Vec<Op>)> {
     let begun = Instant::now();
     let mut report = |progress: &Progress| {
         bar.set_message(format!(
-            "{}: pool {}, {} states, {} to do, {} steps deep, {}",
+            "{}: pool {}, {} states, {} to do, {} requests deep, {}",
             placement.name(),
             progress.pool,
             grouped(progress.states),
@@ -257,13 +254,7 @@ fn search(options: &Options, placement: Placement) -> Result<(Row, Vec<Op>)> {
         Err(NoAnswer::TooSmall(known)) => ("too large a pool", known),
         Err(NoAnswer::Unsuitable(why)) => return Err(why).context(placement.name()),
     };
-    let Known { at_least: least, mut breaking, states } = known;
-    if options.shortest && !breaking.is_empty() {
-        let mut every = Search::new(&question, least - 1)?;
-        if let Verdict::Breaks(shortest) = every.run(options.limits, &mut report) {
-            breaking = shortest;
-        }
-    }
+    let Known { at_least: least, breaking, states } = known;
     bar.finish_and_clear();
     let bound = options.requests.bound(placement);
     let row = Row {

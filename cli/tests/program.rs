@@ -261,13 +261,6 @@ fn an_interrupt_ends_a_search_with_what_is_known() {
 }
 
 #[test]
-fn a_shortest_sequence_is_shown_where_it_is_wanted() {
-    let question = ["--max-live", "8", "--max-block", "4", "--policy", "ebuddy"];
-    let length = |more: &[&str]| rows(&[&question, more].concat(), "exact")[0]["breaking"].as_array().map(Vec::len);
-    assert!(length(&["--shortest"]) < length(&[]));
-}
-
-#[test]
 fn a_lower_bound_takes_only_sizes_that_the_profile_has() {
     let directory = TempDir::new().expect("a directory");
     let any_allocator = |sizes: &str| {

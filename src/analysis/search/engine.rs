@@ -222,7 +222,7 @@ impl<S: Space> Engine<S> {
 
     /// The requests to a state, which is in the table or the root, and if
     /// `refused` from there to a refusal.
-    fn tell(&self, mut key: S::Key, refused: bool) -> Scribe {
+    fn tell(&self, mut key: S::Key, refused: bool) -> Vec<Op> {
         let mut path = vec![key];
         while key != S::Key::default() {
             let link = lock(&self.table[shard_of(key)]).link(key);
@@ -232,7 +232,7 @@ impl<S: Space> Engine<S> {
         path.reverse();
         let mut scribe = Scribe::default();
         self.space.tell(&path, refused, &mut scribe);
-        scribe
+        scribe.ops()
     }
 }
 
@@ -242,7 +242,7 @@ pub(super) trait Run: Send {
     fn states(&self) -> u64;
     /// The highest end so far.
     fn reach(&self) -> u32;
-    /// Requests to the highest end.
+    /// A shortest sequence to the highest end.
     fn highest(&self) -> Vec<Op>;
 }
 
@@ -255,7 +255,7 @@ impl<S: Space> Run for Engine<S> {
         loop {
             let refused = *lock(&self.refused);
             if let Some(key) = refused {
-                return Verdict::Breaks(self.tell(key, true).all());
+                return Verdict::Breaks(self.tell(key, true));
             }
             if stopped {
                 return Verdict::Stopped;
@@ -300,6 +300,6 @@ impl<S: Space> Run for Engine<S> {
 
     fn highest(&self) -> Vec<Op> {
         let key = lock(&self.reach).1;
-        self.tell(key, false).highest()
+        self.tell(key, false)
     }
 }

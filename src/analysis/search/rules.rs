@@ -231,28 +231,6 @@ impl Rules {
         }
         occupied
     }
-
-    /// Whether of these requests the last is refused and no other, where blocks
-    /// go to the lowest window.
-    pub fn refuses_only_the_last(&self, trace: &[Op]) -> bool {
-        let mut state = State::default();
-        let mut blocks = Vec::new();
-        for (number, op) in trace.iter().enumerate() {
-            match *op {
-                Op::Get(size) => {
-                    let mut classes = self.classes.iter().filter(|class| class.granules == size);
-                    let window = classes.next().and_then(|class| class.lowest(self.free(state)));
-                    let Some((start, len)) = window else {
-                        return number + 1 == trace.len();
-                    };
-                    blocks.push(granules(start, len));
-                    state = state.with(start, len);
-                }
-                Op::Free(block) => state = state.without(blocks[block as usize]),
-            }
-        }
-        false
-    }
 }
 
 impl Tally {
@@ -263,11 +241,6 @@ impl Tally {
     pub fn add(&mut self, class: &Class) {
         self.live += class.size;
         self.counts += 1 << (8 * class.limit);
-    }
-
-    pub fn remove(&mut self, class: &Class) {
-        self.live -= class.size;
-        self.counts -= 1 << (8 * class.limit);
     }
 }
 
@@ -414,20 +387,13 @@ pub(super) struct Scribe {
     gets: u32,
     /// The number of the get that gave the block at a start.
     numbers: HashMap<u32, u32>,
-    highest: u32,
-    /// The requests up to the highest end.
-    to_highest: usize,
 }
 
 impl Scribe {
-    pub fn get(&mut self, granules: u32, start: u32, len: u32) {
+    pub fn get(&mut self, granules: u32, start: u32) {
         self.refused(granules);
         self.numbers.insert(start, self.gets);
         self.gets += 1;
-        if start + len > self.highest {
-            self.highest = start + len;
-            self.to_highest = self.ops.len();
-        }
     }
 
     pub fn refused(&mut self, granules: u32) {
@@ -438,14 +404,7 @@ impl Scribe {
         self.ops.push(Op::Free(self.numbers[&start]));
     }
 
-    /// All of them.
-    pub fn all(self) -> Vec<Op> {
-        self.ops
-    }
-
-    /// Those to the highest end of a block.
-    pub fn highest(mut self) -> Vec<Op> {
-        self.ops.truncate(self.to_highest);
+    pub fn ops(self) -> Vec<Op> {
         self.ops
     }
 }

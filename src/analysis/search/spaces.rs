@@ -1,5 +1,5 @@
-//! Every state there is, one request from the next: what finds a shortest
-//! sequence, and what policies need that remember more than the blocks. May use:
+//! The states and moves of every placement: as bit operations where the blocks
+//! are all there is to know, else with what the policy remembers. May use:
 //! `rules`, the policies.
 
 use std::marker::PhantomData;
@@ -86,7 +86,7 @@ impl<K: Packed> Space for Maps<K> {
             if changed & after.occupied == 0 {
                 scribe.free(start);
             } else {
-                scribe.get(self.rules.class_at(start, len).granules, start, len);
+                scribe.get(self.rules.class_at(start, len).granules, start);
             }
         }
         if refused {
@@ -262,7 +262,7 @@ impl Space for Lists {
             match request {
                 Request::Free { start } => scribe.free(start),
                 Request::Get { granules, .. } if after.is_none() => scribe.refused(granules),
-                Request::Get { granules, start, len } => scribe.get(granules, start, len),
+                Request::Get { granules, start, .. } => scribe.get(granules, start),
             }
             state = after.unwrap_or(state);
         }
