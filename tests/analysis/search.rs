@@ -110,7 +110,7 @@ fn the_least_pools_for_powers_of_two_are_found() {
 }
 
 #[test]
-#[ignore = "minutes, in release"]
+#[ignore = "minutes, in release; up to 2 GiB"]
 fn the_larger_least_pools_for_powers_of_two_are_found() {
     use Policy::*;
     for (policy, max_live, largest, pool) in [
