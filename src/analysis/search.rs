@@ -6,8 +6,9 @@
 //! blocks start, plus what the policy remembers (the order of its lists, the
 //! rover). Moves are to free any live block and to get any allowed size while
 //! no more than the allowed total is live. Breadth first, so that the first
-//! refusal is a shortest one; visited states stand in an open-addressing table whose keys are the states themselves,
-//! so that the answer is exact and not probable.
+//! refusal is a shortest one; visited states stand in an open-addressing table
+//! whose keys are the states themselves, so that the answer is exact and not
+//! probable.
 //!
 //! ```text
 //!    . A A B . . C      one digit a granule, base 3: 0 free, 2 the start of a
@@ -113,7 +114,7 @@ pub enum Unsuitable {
     /// No sizes, or one or the granule that is 0.
     Sizes,
     /// Two ranges with blocks of the same number of granules, and a count on one:
-    /// the state does not tell them apart.
+    /// the state does not tell them apart. Or more than 15 counts.
     Counts,
     /// A pool of 0 or more granules than the search can hold for this policy.
     Pool {
@@ -126,7 +127,9 @@ impl fmt::Display for Unsuitable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unsuitable::Sizes => write!(f, "sizes must be given, and neither they nor the granule can be 0"),
-            Unsuitable::Counts => write!(f, "two ranges of sizes that are rounded up to the same cannot have counts"),
+            Unsuitable::Counts => {
+                write!(f, "two ranges of sizes that are rounded up to the same cannot have counts, nor more than 15")
+            }
             Unsuitable::Pool { most } => write!(f, "a pool of 1 to {most} granules can be searched for this policy"),
         }
     }

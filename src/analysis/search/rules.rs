@@ -183,14 +183,10 @@ impl Rules {
         Class { size, granules, gross, windows, limit }
     }
 
-    /// The part of the pool that a block stands in.
-    pub fn part_of(&self, start: u32) -> usize {
-        usize::from(start >= self.border)
-    }
-
     /// The class of a block.
     pub fn class_at(&self, start: u32, len: u32) -> &Class {
-        &self.classes[usize::from(self.class_of[self.part_of(start)][len as usize])]
+        let part = usize::from(start >= self.border);
+        &self.classes[usize::from(self.class_of[part][len as usize])]
     }
 
     pub fn tally(&self, state: State) -> Tally {
@@ -202,12 +198,7 @@ impl Rules {
     }
 
     pub fn is_admissible(&self, class: &Class, tally: &Tally) -> bool {
-        class.size <= self.max_live - tally.live && !self.is_at_limit(class, tally)
-    }
-
-    /// Whether as many blocks of the class are live as there may be.
-    pub fn is_at_limit(&self, class: &Class, tally: &Tally) -> bool {
-        tally.count(class.limit) >= self.limits[class.limit]
+        class.size <= self.max_live - tally.live && tally.count(class.limit) < self.limits[class.limit]
     }
 
     /// The requests that may be made, smallest first.
