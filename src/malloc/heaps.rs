@@ -204,9 +204,11 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
     in_region(block, None, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
-        let limit = config.retain.max(region.stats().used as usize);
-        if region.dirty() > limit && config.pool == 0 {
-            region.purge(limit / 2);
+        if region.dirty() > config.retain && config.pool == 0 {
+            let limit = config.retain.max(region.stats().used as usize);
+            if region.dirty() > limit {
+                region.purge(limit / 2);
+            }
         }
         Ok(())
     })?
