@@ -1,11 +1,10 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `slab`, `heaps`, `process`,
-//! `config`, `message`, `region`, `platform`'s slot.
+//! threads sent back. May use: `blocks`, `classes`, `remote`, `slab`, `heaps`,
+//! `process`, `config`, `message`, `region`, `platform`'s slot.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
-//! without locks. A cell of another thread's slab is added to the slab's list of
-//! remote cells, one atomic exchange, and the first in that list puts the slab in
-//! its owner's *inbox*. The owner looks there before it takes anything new.
+//! without locks. A slab in which other threads freed cells is in the *inbox* of
+//! its owner's cache, who looks there before it takes anything new.
 //!
 //! A cache outlives its thread. What its thread leaves behind goes to the
 //! *shared* cache, which has a lock: other threads take slabs from there before
@@ -14,7 +13,7 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use lock_api::{Mutex, RawMutex};
 
@@ -22,7 +21,8 @@ use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
 use super::region::{header_of, mark_of};
-use super::slab::{Cell, Kind, NOBODY, Slab, link, unlink};
+use super::remote::{Cell, Inbox};
+use super::slab::{Kind, NOBODY, Slab, link, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
@@ -48,20 +48,9 @@ pub(super) struct Cache {
     /// For each class how many slabs it has taken from the heaps.
     taken: [u8; CLASSES],
     refills: u32,
-    /// Slabs from the inbox that are yet to be looked at.
-    pending: *mut Slab,
     /// The next in the list of caches without a thread.
     next: *mut Cache,
     inbox: Inbox,
-}
-
-/// Where others push slabs in which they freed cells: on a cache line of its
-/// own.
-#[repr(align(64))]
-struct Inbox {
-    slabs: AtomicPtr<Slab>,
-    /// Whether nobody looks here, as the cache waits for a thread.
-    idle: AtomicBool,
 }
 
 /// A static that is never written: what slots point to without a cache.
@@ -177,9 +166,8 @@ impl Cache {
         full: ptr::null_mut(),
         taken: [0; CLASSES],
         refills: 0,
-        pending: ptr::null_mut(),
         next: ptr::null_mut(),
-        inbox: Inbox { slabs: AtomicPtr::new(ptr::null_mut()), idle: AtomicBool::new(false) },
+        inbox: Inbox::EMPTY,
     };
 
     /// Whether this is the shared cache, whose lock is then held.
@@ -286,7 +274,7 @@ unsafe fn take_shared(config: &Config, cache: *mut Cache, class: usize) -> *mut 
         let slab = (*shared).partial[class];
         if !slab.is_null() {
             (*shared).unlink_partial(slab);
-            (*slab).set_owner(platform::thread(), cache);
+            (*slab).set_owner(platform::thread(), &raw mut (*cache).inbox);
         }
         slab
     }
@@ -314,7 +302,7 @@ unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Sla
             platform::populate(fresh.block.as_ptr(), span);
         }
         let owner = if (*cache).is_shared() { NOBODY } else { platform::thread() };
-        Slab::found(slab, fresh.block.as_ptr(), class, owner, cache);
+        Slab::found(slab, fresh.block.as_ptr(), class, owner, &raw mut (*cache).inbox);
         slab
     }
 }
@@ -417,9 +405,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             return;
         }
         (*block.cast::<Cell>()).mark = mark_of(block);
-        if (*slab).free_remotely(block.cast()) {
-            notify(slab);
-        }
+        Slab::free_remotely(slab, block.cast());
     }
 }
 
@@ -436,74 +422,15 @@ pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *mut u8) -> bool {
     }
 }
 
-/// Puts a slab with remote cells in its owner's inbox.
-///
-/// # Safety
-/// The slab is in no inbox, and is not to be put in one by others.
-unsafe fn notify(slab: *mut Slab) {
-    // SAFETY: a slab with remote cells stays in being, and caches always do.
-    unsafe {
-        loop {
-            let cache = (*slab).cache();
-            // The slabs of a thread that ends go elsewhere before its cache is
-            // idle.
-            if !(*cache).inbox.idle.load(Ordering::Acquire) {
-                return (*cache).inbox.push(slab);
-            }
-        }
-    }
-}
-
-impl Inbox {
-    fn is_empty(&self) -> bool {
-        self.slabs.load(Ordering::Relaxed).is_null()
-    }
-
-    /// # Safety
-    /// As [`notify`].
-    unsafe fn push(&self, slab: *mut Slab) {
-        let mut first = self.slabs.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: the caller's promise.
-            unsafe { (*slab).inbox_next().store(first, Ordering::Relaxed) };
-            match self.slabs.compare_exchange_weak(first, slab, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => first = now,
-            }
-        }
-    }
-}
-
 /// Looks at no more than `most` slabs of the inbox: takes the cells that others
 /// freed in them.
 ///
 /// # Safety
 /// `cache` is the caller's.
 unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
-    // SAFETY: slabs of the inbox are the cache's, but for those that came too
-    // late for its last thread.
+    // SAFETY: the caller's promise; what the inbox has received is the cache's.
     unsafe {
-        let mut slab = (*cache).pending;
-        if slab.is_null() {
-            if (*cache).inbox.is_empty() {
-                return;
-            }
-            slab = (*cache).inbox.slabs.swap(ptr::null_mut(), Ordering::Acquire);
-        }
-        for _ in 0..most {
-            if slab.is_null() {
-                break;
-            }
-            // Before the slab may be in an inbox again.
-            let next = (*slab).inbox_next().load(Ordering::Relaxed);
-            if (*slab).cache() == cache {
-                take_remote(config, cache, slab);
-            } else {
-                notify(slab);
-            }
-            slab = next;
-        }
-        (*cache).pending = slab;
+        Inbox::sort(&raw mut (*cache).inbox, most, |others| take_remote(config, cache, Slab::of(others)));
     }
 }
 
@@ -555,7 +482,7 @@ fn adopt(config: &Config) -> *mut Cache {
         idle
     };
     // SAFETY: the cache is this thread's from here on.
-    unsafe { (*cache).inbox.idle.store(false, Ordering::Relaxed) };
+    unsafe { (*cache).inbox.set_idle(false) };
     // First the slot, as the rest may call malloc.
     platform::set_slot(cache.cast());
     process::thread_starts(cache.cast());
@@ -592,7 +519,7 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
                 share(config, slab);
             }
         }
-        (*cache).inbox.idle.store(true, Ordering::Release);
+        (*cache).inbox.set_idle(true);
         sort(config, cache, usize::MAX);
         let mut idle = SHARED.idle.lock();
         (*cache).next = idle.0;
@@ -611,7 +538,7 @@ unsafe fn share(config: &Config, slab: *mut Slab) {
         if (*slab).used() == 0 {
             return release(config, slab);
         }
-        (*slab).set_owner(NOBODY, shared);
+        (*slab).set_owner(NOBODY, &raw mut shared.inbox);
         if (*slab).used() == (*slab).capacity() {
             shared.link_full(slab);
         } else {

@@ -15,5 +15,6 @@ mod huge;
 mod message;
 mod process;
 mod region;
+mod remote;
 mod report;
 mod slab;

@@ -1,37 +1,25 @@
 //! Slabs: spans cut into equal cells. A slab's header stands in its region's
 //! table, not in the slab, and is found from a cell's address alone. May use:
-//! `cache`'s name, `classes`, `region`.
+//! `classes`, `region`, `remote`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
 //!                                            ^ fresh                ^ limit
 //! ```
 //!
-//! Cells that other threads free are linked to each other, and the slab's `remote`
-//! says where that chain starts and ends and how many they are: the owner adds them
-//! to its own at once, without looking at each.
-//!
 //! `countdown` is the number of frees until the slab's owner has to look after
 //! it: for a slab with free cells the cells in use, so that it is 0 when the
 //! slab is empty; for a full slab 1, so that the first free puts it back in the
 //! owner's lists. One decrement thus serves for both.
 
+use core::mem::offset_of;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::cache::Cache;
 use super::classes::{CELL, CLASSES, span_of};
 use super::region::{UNIT, UNIT_SHIFT};
-use crate::heap::ALIGNMENT;
+use super::remote::{Cell, Chain, Inbox, Others};
 use crate::platform::PAGE;
-
-/// A free cell: the first word leads to the next, and the second is the mark
-/// of a free cell, see [`mark_of`](super::region::mark_of).
-#[repr(C)]
-pub(super) struct Cell {
-    pub next: *mut Cell,
-    pub mark: *mut u8,
-}
 
 /// The owner of slabs of the shared cache: no thread.
 pub(super) const NOBODY: usize = 1;
@@ -73,25 +61,6 @@ pub(super) struct Slab {
     others: Others,
 }
 
-/// What other threads use of a slab. Whoever makes `remote` other than 0 puts
-/// the slab in its owner's inbox; until it was taken from there the slab stays,
-/// as the cells are still counted as in use.
-#[repr(align(64))]
-struct Others {
-    cache: AtomicPtr<Cache>,
-    /// Cells that other threads freed, see [`Chain`]; 0 for none.
-    remote: AtomicU64,
-    /// The next slab in the same inbox.
-    next: AtomicPtr<Slab>,
-}
-
-/// Free cells of one slab, linked, from `head` to `tail`.
-pub(super) struct Chain {
-    pub head: *mut Cell,
-    pub tail: *mut Cell,
-    pub count: u32,
-}
-
 // SAFETY: see the invariant.
 unsafe impl Sync for Slab {}
 
@@ -121,11 +90,7 @@ impl Slab {
         next: ptr::null_mut(),
         prev: ptr::null_mut(),
         base: ptr::null_mut(),
-        others: Others {
-            cache: AtomicPtr::new(ptr::null_mut()),
-            remote: AtomicU64::new(0),
-            next: AtomicPtr::new(ptr::null_mut()),
-        },
+        others: Others::NONE,
     };
 
     /// Makes the span at `base`, whose header this is, a slab.
@@ -133,7 +98,7 @@ impl Slab {
     /// # Safety
     /// The span is the caller's, `span_of(class)` bytes at a multiple of
     /// `UNIT`, and so are its headers.
-    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: usize, cache: *mut Cache) {
+    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: usize, inbox: *mut Inbox) {
         let span = span_of(class);
         let cell = CELL[class];
         let units = (span >> UNIT_SHIFT) as u8;
@@ -144,8 +109,6 @@ impl Slab {
                 this.add(usize::from(unit)).write(Slab { kind: Kind::Tail, units: unit, ..Slab::NONE });
             }
             this.write(Slab {
-                owner: AtomicUsize::new(owner),
-                others: Others { cache: AtomicPtr::new(cache), ..Slab::NONE.others },
                 limit: span as u32 / cell * cell,
                 base,
                 kind: Kind::Head,
@@ -153,6 +116,7 @@ impl Slab {
                 units,
                 ..Slab::NONE
             });
+            (*this).set_owner(owner, inbox);
         }
     }
 
@@ -190,35 +154,28 @@ impl Slab {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// The cache that the slab is in.
-    pub fn cache(&self) -> *mut Cache {
-        self.others.cache.load(Ordering::Acquire)
-    }
-
-    /// Puts the slab in a cache: of a thread, or of [`NOBODY`].
-    pub fn set_owner(&self, owner: usize, cache: *mut Cache) {
+    /// Puts the slab in the cache with this inbox: of a thread, or of [`NOBODY`].
+    pub fn set_owner(&self, owner: usize, inbox: *mut Inbox) {
         self.owner.store(owner, Ordering::Relaxed);
-        self.others.cache.store(cache, Ordering::Release);
+        self.others.set_inbox(inbox);
     }
 
-    /// Adds a cell to those that other threads freed; true where it is the
-    /// first: the caller then puts the slab in its owner's inbox.
+    /// The slab of which these are the others.
+    ///
+    /// # Safety
+    /// They are those of a slab.
+    pub unsafe fn of(others: *mut Others) -> *mut Slab {
+        // SAFETY: the caller's promise.
+        unsafe { others.byte_sub(offset_of!(Slab, others)).cast() }
+    }
+
+    /// Frees a cell from another thread than the owner.
     ///
     /// # Safety
     /// A cell of the slab that nobody uses any more.
-    pub unsafe fn free_remotely(&self, cell: *mut Cell) -> bool {
-        let place = (cell.addr() - self.base.addr()) as u64 / ALIGNMENT as u64;
-        let remote = &self.others.remote;
-        let mut word = remote.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: the caller's promise.
-            unsafe { (*cell).next = self.cell_at(word & 0xFFFF) };
-            let new = if word == 0 { 1 << 32 | place << 16 | place } else { ((word & !0xFFFF) + (1 << 32)) | place };
-            match remote.compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return word == 0,
-                Err(now) => word = now,
-            }
-        }
+    pub unsafe fn free_remotely(this: *mut Slab, cell: *mut Cell) {
+        // SAFETY: the caller's promise.
+        unsafe { Others::free(&raw mut (*this).others, (*this).base, cell) }
     }
 
     /// Takes the cells that other threads freed, of which there are some.
@@ -226,18 +183,8 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's, and was in its inbox.
     pub unsafe fn take_remote(&self) -> Chain {
-        let word = self.others.remote.swap(0, Ordering::Acquire);
-        Chain { head: self.cell_at(word & 0xFFFF), tail: self.cell_at(word >> 16 & 0xFFFF), count: (word >> 32) as u32 }
-    }
-
-    /// The cell at a place, in multiples of 16 bytes.
-    fn cell_at(&self, place: u64) -> *mut Cell {
-        self.base.wrapping_byte_add(place as usize * ALIGNMENT).cast()
-    }
-
-    /// The next slab in the same inbox.
-    pub fn inbox_next(&self) -> &AtomicPtr<Slab> {
-        &self.others.next
+        // SAFETY: the caller's promise.
+        unsafe { self.others.take(self.base) }
     }
 
     /// The size of its cells.

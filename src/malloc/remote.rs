@@ -1,0 +1,227 @@
+//! Remote frees: how a cell comes back from a thread that does not own its
+//! slab, without locks. May use: nothing of malloc; of `heap` the alignment.
+//!
+//! A cell that another thread frees is linked to those that were freed in its
+//! slab before, by one atomic exchange on the slab's header. Whoever frees the
+//! first puts the slab in its owner's inbox, by one more:
+//!
+//! ```text
+//!   Inbox  [ slabs ]-> Others [ next ]-> Others [ next ]-> null
+//!                             [ remote: count | tail | head ]
+//!                                               |      +-> cell -> cell -+
+//!                                               +------------------------+-> cell
+//! ```
+//!
+//! The owner takes each chain at once, without looking at its cells: `remote`
+//! says where it starts and ends and how many they are. A slab may get another
+//! owner at any time; an owner that finds a slab in its inbox that is not its own
+//! any more sends it on.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use crate::heap::ALIGNMENT;
+
+/// A free cell: the first word leads to the next, and the second is the mark
+/// of a free cell, which `region` knows.
+#[repr(C)]
+pub(super) struct Cell {
+    pub next: *mut Cell,
+    pub mark: *mut u8,
+}
+
+/// Free cells of one slab, linked, from `head` to `tail`.
+pub(super) struct Chain {
+    pub head: *mut Cell,
+    pub tail: *mut Cell,
+    pub count: u32,
+}
+
+/// What other threads use of a slab's header, on a cache line of its own.
+///
+/// Invariant: whoever makes `remote` other than 0 puts the slab in its owner's
+/// inbox, and nobody else does; until it was taken from there the slab stays,
+/// as the cells are still counted as in use.
+#[repr(align(64))]
+pub(super) struct Others {
+    /// The inbox of the slab's owner.
+    inbox: AtomicPtr<Inbox>,
+    /// The chain of the cells that other threads freed, 0 for none: their count
+    /// in the upper half, then the places of the last and the first cell.
+    remote: AtomicU64,
+    /// The next slab in the same inbox.
+    next: AtomicPtr<Others>,
+}
+
+/// Where other threads push the slabs in which they freed cells: on a cache
+/// line of its own.
+#[repr(align(64))]
+pub(super) struct Inbox {
+    slabs: AtomicPtr<Others>,
+    /// Whether nobody looks here, as there is no owner.
+    idle: AtomicBool,
+    /// Slabs that were taken from here and are yet to be looked at: the owner's
+    /// alone.
+    pending: *mut Others,
+}
+
+impl Others {
+    /// Those of a slab without an owner.
+    // What a header is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const NONE: Others = Others {
+        inbox: AtomicPtr::new(ptr::null_mut()),
+        remote: AtomicU64::new(0),
+        next: AtomicPtr::new(ptr::null_mut()),
+    };
+
+    /// Says whose inbox is the owner's. An inbox that it said before must not
+    /// go away.
+    pub fn set_inbox(&self, inbox: *mut Inbox) {
+        self.inbox.store(inbox, Ordering::Release);
+    }
+
+    fn inbox(&self) -> *mut Inbox {
+        self.inbox.load(Ordering::Acquire)
+    }
+
+    /// Frees a cell of the slab that starts at `base`, and lets the owner know.
+    ///
+    /// # Safety
+    /// A cell of that slab that nobody uses any more.
+    pub unsafe fn free(this: *mut Others, base: *mut u8, cell: *mut Cell) {
+        // SAFETY: the slab stays until its owner has taken the cell; the first
+        // one notifies.
+        unsafe {
+            if (*this).add(base, cell) {
+                Others::notify(this);
+            }
+        }
+    }
+
+    /// Adds a cell to the chain; whether it is the first.
+    ///
+    /// # Safety
+    /// As [`Others::free`].
+    unsafe fn add(&self, base: *mut u8, cell: *mut Cell) -> bool {
+        let place = (cell.addr() - base.addr()) as u64 / ALIGNMENT as u64;
+        let mut word = self.remote.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the caller's promise.
+            unsafe { (*cell).next = cell_at(base, word & 0xFFFF) };
+            let new = if word == 0 { 1 << 32 | place << 16 | place } else { ((word & !0xFFFF) + (1 << 32)) | place };
+            match self.remote.compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return word == 0,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Takes the cells that other threads freed in the slab at `base`, of which
+    /// there are some.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and was in its inbox.
+    pub unsafe fn take(&self, base: *mut u8) -> Chain {
+        let word = self.remote.swap(0, Ordering::Acquire);
+        Chain {
+            head: cell_at(base, word & 0xFFFF),
+            tail: cell_at(base, word >> 16 & 0xFFFF),
+            count: (word >> 32) as u32,
+        }
+    }
+
+    /// Puts a slab with remote cells in its owner's inbox.
+    ///
+    /// # Safety
+    /// The slab is in no inbox, and is not to be put in one by others.
+    unsafe fn notify(this: *mut Others) {
+        // SAFETY: a slab with remote cells stays in being, and inboxes always
+        // do.
+        unsafe {
+            loop {
+                let inbox = (*this).inbox();
+                // The slabs of a thread that ends go elsewhere before its inbox
+                // is idle.
+                if !(*inbox).idle.load(Ordering::Acquire) {
+                    return Inbox::push(inbox, this);
+                }
+            }
+        }
+    }
+}
+
+/// The cell at a place, in multiples of 16 bytes.
+fn cell_at(base: *mut u8, place: u64) -> *mut Cell {
+    base.wrapping_byte_add(place as usize * ALIGNMENT).cast()
+}
+
+impl Inbox {
+    /// One that nobody has pushed a slab to.
+    // What a cache is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const EMPTY: Inbox =
+        Inbox { slabs: AtomicPtr::new(ptr::null_mut()), idle: AtomicBool::new(false), pending: ptr::null_mut() };
+
+    /// Whether no slab has come since the last [`Inbox::sort`].
+    pub fn is_empty(&self) -> bool {
+        self.slabs.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Says that there is an owner again, or that there is none: then no slab
+    /// has this inbox any more.
+    pub fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Release);
+    }
+
+    /// # Safety
+    /// As [`Others::notify`].
+    unsafe fn push(this: *mut Inbox, slab: *mut Others) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let slabs = &(*this).slabs;
+            let mut first = slabs.load(Ordering::Relaxed);
+            loop {
+                (*slab).next.store(first, Ordering::Relaxed);
+                match slabs.compare_exchange_weak(first, slab, Ordering::Release, Ordering::Relaxed) {
+                    Ok(_) => return,
+                    Err(now) => first = now,
+                }
+            }
+        }
+    }
+
+    /// Looks at no more than `most` slabs: those that an earlier call left, else
+    /// those that came since. `receive` gets each that is the owner's, and must
+    /// [take](Others::take) its cells; the others are sent on.
+    ///
+    /// # Safety
+    /// The inbox is the caller's.
+    pub unsafe fn sort(this: *mut Inbox, most: usize, mut receive: impl FnMut(*mut Others)) {
+        // SAFETY: slabs in the inbox are the owner's, but for those that came
+        // too late for an earlier one.
+        unsafe {
+            let mut slab = (*this).pending;
+            if slab.is_null() {
+                if (*this).is_empty() {
+                    return;
+                }
+                slab = (*this).slabs.swap(ptr::null_mut(), Ordering::Acquire);
+            }
+            for _ in 0..most {
+                if slab.is_null() {
+                    break;
+                }
+                // Before the slab may be in an inbox again.
+                let next = (*slab).next.load(Ordering::Relaxed);
+                if (*slab).inbox() == this {
+                    receive(slab);
+                } else {
+                    Others::notify(slab);
+                }
+                slab = next;
+            }
+            (*this).pending = slab;
+        }
+    }
+}
