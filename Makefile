@@ -4,6 +4,7 @@
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
 DESTDIR ?=
 SYMBOL_PREFIX ?=
 HEAP ?= ebuddy
@@ -13,6 +14,7 @@ SEED ?=
 JOBS ?= 2
 
 CARGO ?= cargo
+AWK ?= awk
 LD ?= ld
 OBJCOPY ?= objcopy
 NM ?= nm
@@ -249,24 +251,26 @@ endef
 export PKG_CONFIG_FILE
 
 install: all
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 755 $(BUILD)/libmemman.so.1 $(DESTDIR)$(LIBDIR)/libmemman.so.1
 	ln -sf libmemman.so.1 $(DESTDIR)$(LIBDIR)/libmemman.so
 	$(INSTALL) -m 644 $(BUILD)/libmemman.a $(DESTDIR)$(LIBDIR)/libmemman.a
 	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
 	printenv PKG_CONFIG_FILE > $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc
+	$(AWK) -f docs/memman.3.awk -v VERSION=$(VERSION) -v LIBDIR=$(LIBDIR) -v INCLUDEDIR=$(INCLUDEDIR) \
+	    README.md docs/memman.3.in > $(DESTDIR)$(MANDIR)/man3/memman.3
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/memman.pc $(DESTDIR)$(MANDIR)/man3/memman.3
 
 # The program, what it preloads, and its man pages.
 install-tools: install tools
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 755 $(BUILD)/memman $(DESTDIR)$(PREFIX)/bin/memman
 	$(INSTALL) -m 755 $(BUILD)/libmemman_record.so $(DESTDIR)$(LIBDIR)/libmemman_record.so
-	$(BUILD)/memman man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BUILD)/memman man $(DESTDIR)$(MANDIR)/man1
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/memman $(DESTDIR)$(LIBDIR)/libmemman_record.so
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/memman.1 $(DESTDIR)$(PREFIX)/share/man/man1/memman-*.1
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man3/memman.3 man1/memman.1 man1/memman-*.1)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmemman.so.1 libmemman.so libmemman.a pkgconfig/memman.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS)))
 
@@ -284,12 +288,12 @@ help:
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
 	@echo 'make model              remote frees in every order that threads may take; `make test` has it'
-	@echo 'make fuzz               the managers and the configuration against random input, on nightly'
-	@echo '     FUZZ_SECONDS=60    each of the four for so long'
+	@echo 'make fuzz               the managers, and all that is read, against random input, on nightly'
+	@echo '     FUZZ_SECONDS=60    each of the $(words $(FUZZ_TARGETS)) for so long'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
 	@echo 'make steps              instructions of single calls in the worst states'
-	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR'
+	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR, MANDIR'
 	@echo 'make install-tools      the program memman and its man pages too'
 	@echo 'make uninstall          the same files away'
 	@echo 'make clean              what was built'

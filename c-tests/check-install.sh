@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs into a scratch directory, compiles a program against what is there
-# with pkg-config, runs it with the shared and the static library, and takes
-# everything away again.
+# with pkg-config, runs it with the shared and the static library, has the man
+# page set, and takes everything away again.
 set -eu -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stage=$(mktemp -d)
@@ -39,7 +39,12 @@ read -ra flags <<<"$(pkg-config --cflags memman)"
 ${CC:-cc} "$stage/user.c" -o "$stage/user" "${flags[@]}" "$lib/libmemman.a"
 [ "$(env -u LD_LIBRARY_PATH "$stage/user")" = installed ]
 
+page=$stage/opt/memman/share/man/man3/memman.3
+said=$(groff -man -ww -z "$page" 2>&1)
+[ -z "$said" ] || { echo "check-install: $said" >&2; exit 1; }
+grep -qx '/opt/memman/lib/libmemman.so.1' "$page"
+
 make -s uninstall DESTDIR="$stage" PREFIX=/opt/memman
 left=$(find "$stage/opt" ! -type d)
 [ -z "$left" ] || { echo "check-install: left behind: $left" >&2; exit 1; }
-echo "passed   install, pkg-config, uninstall"
+echo "passed   install, pkg-config, man page, uninstall"

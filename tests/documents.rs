@@ -1,9 +1,18 @@
-//! Holds what the documents say to what there is: the settings to the code that
-//! reads them, and every link to a file.
+//! Holds what the documents say to what there is: the settings and messages to
+//! the code that has them, the table of cells to the one in the code, and every
+//! link to a file.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+
+use memman::heap;
+
+#[path = "../src/malloc/classes.rs"]
+#[allow(dead_code)] // what the malloc asks of it
+mod classes;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,37 +27,89 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
     text.split(before).skip(1).filter_map(|rest| Some(rest.split_once(after)?.0)).collect()
 }
 
-#[test]
-fn the_readme_has_every_setting_and_no_other() {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("| key | values | default | |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let documented: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
-
+/// The keys that MEMMAN_CONF may have.
+fn keys() -> BTreeSet<String> {
     let code = read("src/malloc/config.rs");
     let (_, keys) = code.split_once("match key {").unwrap();
     let (keys, _) = keys.split_once("unknown key").unwrap();
     // The keys' arms stand one step further left than those of their values.
     let indent = keys.lines().nth(1).unwrap().find('b').unwrap();
     let arms = keys.lines().filter(|line| line.find("b\"") == Some(indent) && line.contains("=>"));
-    let read: BTreeSet<&str> = arms.map(|arm| between(arm, "b\"", "\"")[0]).collect();
+    let keys: BTreeSet<String> = arms.map(|arm| between(arm, "b\"", "\"")[0].to_owned()).collect();
+    assert!(keys.len() >= 8, "the keys were not found: {keys:?}");
+    keys
+}
 
-    assert!(read.len() >= 8, "the keys were not found: {read:?}");
-    assert_eq!(documented, read, "README.md (left) and src/malloc/config.rs (right)");
+/// The man page of the library.
+fn manual() -> String {
+    let mut awk = Command::new("awk");
+    awk.args(["-f", "docs/memman.3.awk", "README.md", "docs/memman.3.in"]).current_dir(root());
+    String::from_utf8(awk.output().expect("awk runs").stdout).unwrap()
+}
+
+#[test]
+fn the_readme_has_every_setting_and_no_other() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("| key | values | default | |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<String> = rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(documented, keys(), "README.md (left) and src/malloc/config.rs (right)");
+}
+
+#[test]
+fn the_manual_has_every_setting_and_no_other() {
+    let manual = manual();
+    let documented: BTreeSet<String> = between(&manual, ".TP\n\\fB", "\\fR: ").into_iter().map(str::to_owned).collect();
+    assert_eq!(documented, keys(), "memman.3 (left) and src/malloc/config.rs (right)");
+}
+
+#[test]
+fn the_manual_has_every_function_and_message_of_the_malloc() {
+    let manual = manual();
+    let exports = read("tests/symbols/exports.txt");
+    let functions = exports.lines().filter(|line| !line.starts_with('#'));
+    let functions = functions.map(|name| format!("\n.BR {name} ()"));
+    let settings = ["src/malloc/config.rs", "src/malloc/process.rs"].map(read).concat();
+    let faults = read("src/malloc/blocks.rs");
+    let warnings = between(&settings, "warn(&[b\"", "\"").into_iter().map(|said| format!("\nmemman: {said}"));
+    let faults = between(&faults, "=> \"", "\"").into_iter().map(|said| format!("(): {said} 0x...\n"));
+    let messages: Vec<String> = warnings.chain(faults).collect();
+    assert!(messages.len() >= 6, "the messages were not found: {messages:?}");
+    for text in functions.chain(messages) {
+        assert!(manual.contains(&text), "memman.3 lacks {text:?}");
+    }
+}
+
+#[test]
+fn the_table_of_cells_is_that_of_the_code() {
+    let percent = |part: usize, whole: usize| format!("{:.1}", 100.0 * part as f64 / whole as f64);
+    let mut table = String::new();
+    let mut below = 0;
+    for class in 0..classes::CLASSES {
+        let (cell, slab) = (classes::CELL[class] as usize, classes::span_of(class));
+        let unused = [percent(cell - (below + 1), cell), percent(slab % cell, slab)];
+        let _ = writeln!(table, "| {cell} | {} | {} | {} | {} |", slab >> 10, slab / cell, unused[0], unused[1]);
+        below = cell;
+    }
+    let document = read("docs/classes.md");
+    let (_, documented) = document.split_once("|---:|---:|---:|---:|---:|\n").unwrap();
+    assert!(documented == table, "docs/classes.md should have these rows, and end with them:\n{table}");
 }
 
 #[test]
 fn every_link_leads_to_a_file() {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let docs = docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md"));
     let mut links = 0;
-    for document in ["README.md", "src/README.md", "docs/design.md", "docs/steps.md"] {
-        let text = read(document);
+    for document in ["README.md", "src/README.md"].map(str::to_owned).into_iter().chain(docs) {
+        let text = read(&document);
         for link in between(&text, "](", ")") {
             let (file, _) = link.split_once('#').unwrap_or((link, ""));
             if file.is_empty() || file.contains("://") {
                 continue;
             }
             links += 1;
-            let target = root().join(document).parent().unwrap().join(file);
+            let target = root().join(&document).parent().unwrap().join(file);
             assert!(target.exists(), "{document}: no {link}");
         }
     }

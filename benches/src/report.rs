@@ -3,7 +3,7 @@
 use crate::allocators::BASELINE;
 use crate::measure::Thp;
 use crate::results::{Latency, Measure, Results};
-use crate::workloads::Group;
+use crate::workloads::{Group, SCALING};
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;
 
@@ -34,6 +34,16 @@ pub fn render(results: &Results, form: Form) -> String {
             heading(&mut text, form, title);
             let _ = writeln!(text, "glibc in {unit}; the others as a ratio to it.\n");
             text.push_str(&ratios(results, form, measure));
+        }
+        if let Some(table) = scaling(results, form) {
+            heading(&mut text, form, "Scaling from fewer threads to more");
+            text.push_str(
+                "The same requests in all: the time with fewer threads over the time with more, larger is better. ",
+            );
+            text.push_str(
+                "From one thread to two on two cores 2 is all there is; where the cores have work already, 1.\n\n",
+            );
+            text.push_str(&table);
         }
         if let Some(table) = metrics(results, form) {
             heading(&mut text, form, "Resident memory as the workloads see it, in MiB");
@@ -153,6 +163,20 @@ fn ratios(results: &Results, form: Form, measure: Measure) -> String {
         table.add_row(row);
     }
     format!("{table}\n")
+}
+
+/// How the allocators scale; `None` where no pair of workloads was run.
+fn scaling(results: &Results, form: Form) -> Option<String> {
+    let mut table = table(form, &header(results, "workloads"));
+    for (fewer, more) in SCALING {
+        let quotients = results.allocators.iter().map(|allocator| results.scaling(fewer, more, &allocator.name));
+        let quotients: Vec<Option<f64>> = quotients.collect();
+        if quotients.iter().any(Option::is_some) {
+            let row = [format!("{fewer} to {more}")].into_iter();
+            table.add_row(row.chain(quotients.into_iter().map(ratio)));
+        }
+    }
+    (!table.is_empty()).then(|| format!("{table}\n"))
 }
 
 /// What the workloads measured themselves; `None` where none did.

@@ -135,6 +135,16 @@ impl Results {
         }))
     }
 
+    /// How often as fast the workload `more` is done as `fewer`, the same work with
+    /// fewer threads: the quotient of their times. `None` where either has none.
+    pub fn scaling(&self, fewer: &str, more: &str, allocator: &str) -> Option<f64> {
+        let time = |name| {
+            let workload = self.workloads.iter().find(|workload| workload.name == name)?;
+            workload.median(Measure::Wall, allocator).filter(|time| *time > 0.0)
+        };
+        Some(time(fewer)? / time(more)?)
+    }
+
     /// The number of workloads that [`geomean`](Self::geomean) stands on.
     pub fn comparable_count(&self, groups: &[Group]) -> usize {
         self.comparable(groups).count()
@@ -261,6 +271,18 @@ mod tests {
         assert_eq!(found.comparable_count(&[Group::Real]), 1);
         let mean = found.geomean(Measure::Wall, "a", &[Group::Real]).unwrap();
         assert!((mean - 0.9).abs() < 1e-12, "{mean}");
+    }
+
+    #[test]
+    fn scaling_is_the_time_of_fewer_threads_over_that_of_more() {
+        let named = |name: &str, runs| WorkloadResult { name: name.to_owned(), ..workload(Group::Real, runs) };
+        let found = results(
+            vec![named("w-1", &[("a", &[30.0, 28.0, 99.0]), ("b", &[7.0])]), named("w-2", &[("a", &[15.0])])],
+            &["a", "b"],
+        );
+        assert_eq!(found.scaling("w-1", "w-2", "a"), Some(2.0));
+        assert_eq!(found.scaling("w-1", "w-2", "b"), None);
+        assert_eq!(found.scaling("w-1", "w-8", "a"), None);
     }
 
     #[test]

@@ -110,6 +110,19 @@ pub const SPECS: &[Spec] = &[
     own("settle", Group::Memory, "fragment.c", &["settle"], "what is kept after freeing 95 % of a fragmented heap"),
 ];
 
+/// Pairs of workloads that make the same requests in all, the second with more
+/// threads: how an allocator scales. A thread's live blocks are its own, so that
+/// more threads also have more memory live.
+pub const SCALING: &[(&str, &str)] = &[
+    ("liveset-1", "liveset-2"),
+    ("shuffle-1", "shuffle-2"),
+    ("containers-1", "containers-2"),
+    ("churn-2", "churn-64"),
+    ("exchange-2", "exchange-64"),
+    ("churn-8", "churn-64"),
+    ("exchange-8", "exchange-64"),
+];
+
 /// A program ready to be run, again and again.
 pub struct Workload {
     pub program: PathBuf,
@@ -164,6 +177,28 @@ impl Spec {
                 Ok(Workload::new(program, directory, all))
             }
             Kind::Real(real) => real.prepare(scale, directory),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The source and the number of threads of a workload of our own.
+    fn own(name: &str) -> (&'static str, u32) {
+        let spec = SPECS.iter().find(|spec| spec.name == name).unwrap_or_else(|| panic!("no workload {name}"));
+        match spec.kind {
+            Kind::Own(source, &[threads]) => (source, threads.parse().unwrap()),
+            _ => panic!("{name} has no number of threads"),
+        }
+    }
+
+    #[test]
+    fn what_scales_is_one_program_with_more_threads() {
+        for (fewer, more) in SCALING {
+            let ((one, few), (other, many)) = (own(fewer), own(more));
+            assert!(one == other && few < many, "{fewer} and {more}");
         }
     }
 }

@@ -5,6 +5,7 @@
 mod knuth;
 mod launch;
 mod plot;
+mod profile;
 mod replay;
 mod size;
 mod trace;
@@ -14,14 +15,17 @@ mod verify;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use memman::analysis::bounds::SizeRange;
-use memman::analysis::policy::{Kind, Policy};
-use memman::analysis::search::Limits;
+use memman::analysis::policy::Kind;
+use memman::analysis::search::{Limits, Placement};
+use profile::Profile;
 use replay::Ground;
 use trace::Trace;
+use verify::{Options, Requests};
 
 #[derive(Parser)]
 #[command(name = "memman", version, about = "How much memory is enough: heaps after Knuth under any program")]
@@ -106,6 +110,9 @@ enum Command {
         /// In an area of so many bytes, as ffit_init and buddy_init get it
         #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with = "pool")]
         area: Option<usize>,
+        /// In so many bytes of blocks, the tables apart, as memman verify counts them
+        #[arg(long, value_name = "SIZE", value_parser = units::parse_size, conflicts_with_all = ["pool", "area"])]
+        blocks: Option<usize>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -148,27 +155,41 @@ enum Command {
     },
     /// Search every request sequence for the least pool that never refuses
     ///
-    /// Sizes are granules. First fit and leftmost buddy are the managers' own
-    /// placement, and what is found is replayed on them; the others are models.
+    /// The least pool in granules beside what is proved to be enough, and a
+    /// shortest sequence that breaks the next smaller one. ffit, buddy and ebuddy are the managers' own
+    /// placement, and what is found is replayed on them; the others are models. Ctrl-C
+    /// and the limits end a search with what is known by then.
     Verify {
         /// The most granules live at once
-        #[arg(long, value_name = "GRANULES")]
-        max_live: u32,
+        #[arg(long, value_name = "GRANULES", requires = "max_block", required_unless_present = "profile")]
+        max_live: Option<u32>,
         /// The largest block, in granules
-        #[arg(long, value_name = "GRANULES")]
-        max_block: u32,
+        #[arg(long, value_name = "GRANULES", required_unless_present = "profile")]
+        max_block: Option<u32>,
         /// Only blocks of powers of two
         #[arg(long)]
         powers: bool,
-        /// ffit, buddy, best-fit, next-fit, good-fit, half-fit or lifo-buddy; may be repeated
-        #[arg(long, value_parser = verify::parse_policy)]
-        policy: Vec<Policy>,
+        /// Sizes and counts in bytes instead, as for memman size; a granule has 16
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["max_live", "max_block", "powers"])]
+        profile: Option<PathBuf>,
+        /// ffit, buddy, ebuddy (these three where nothing is said), best-fit, next-fit, good-fit, half-fit, lifo-buddy or any-buddy; may be repeated
+        #[arg(long, value_parser = verify::parse_placement)]
+        policy: Vec<Placement>,
         /// Memory for the states (K, M, G for powers of 1024)
         #[arg(long, default_value = "1G", value_name = "SIZE", value_parser = units::parse_size)]
         memory: usize,
+        /// End the search of a policy after so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        time: Option<u64>,
+        /// End a search that has found so many states
+        #[arg(long, value_name = "NUMBER")]
+        states: Option<u64>,
         /// Threads
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
         threads: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         /// Write the sequence that breaks a smaller pool as a trace
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -198,20 +219,38 @@ fn execute(command: Command) -> Result<()> {
             let heap = heap.map(Heap::name);
             launch::Launch { heap, pool, stats: false, record: Some(&output), program: &program }.execute()
         }
-        Command::Replay { file, heap, pool, area, json } => {
-            let ground = match (pool, area) {
-                (Some(bytes), _) => Ground::Pool(bytes),
-                (None, Some(bytes)) => Ground::Area(bytes),
-                (None, None) => Ground::Open,
+        Command::Replay { file, heap, pool, area, blocks, json } => {
+            let ground = match (pool, area, blocks) {
+                (Some(bytes), ..) => Ground::Pool(bytes),
+                (_, Some(bytes), _) => Ground::Area(bytes),
+                (.., Some(bytes)) => Ground::Blocks(bytes),
+                (None, None, None) => Ground::Open,
             };
             replay::command(&Trace::open(&file)?, heap.kind(), ground, json)
         }
         Command::Plot { file, output, heap } => plot::command(&Trace::open(&file)?, heap.kind(), &output),
-        Command::Verify { max_live, max_block, powers, policy, memory, threads, output } => {
-            let policies = if policy.is_empty() { vec![Policy::FirstFit, Policy::LeftmostBuddy] } else { policy };
+        Command::Verify {
+            max_live,
+            max_block,
+            powers,
+            profile,
+            policy,
+            memory,
+            time,
+            states,
+            threads,
+            json,
+            output,
+        } => {
+            let requests = match (profile, max_live, max_block) {
+                (Some(path), ..) => Requests::read(&path)?,
+                (None, Some(live), Some(largest)) => Requests::granules(live, largest, powers)?,
+                _ => anyhow::bail!("give --max-live and --max-block, or a --profile"),
+            };
+            let placements = if policy.is_empty() { verify::MANAGERS.into() } else { policy };
             let limits = Limits { memory, threads: threads.into() };
-            let (live, largest) = (max_live, max_block);
-            verify::command(&verify::Options { policies, live, largest, powers, limits, output })
+            let time = time.map(Duration::from_secs);
+            verify::command(&Options { requests, placements, limits, time, states, json, output })
         }
         Command::Man { directory } => {
             let shown = directory.display().to_string();
@@ -225,13 +264,13 @@ fn execute(command: Command) -> Result<()> {
         Command::Size { max_live, max_block, min_block, profile, json, .. } => {
             let profile = match (profile, max_live, max_block, min_block) {
                 (Some(path), max_live, ..) => {
-                    let mut profile = size::Profile::read(&path)?;
+                    let mut profile = Profile::read(&path)?;
                     profile.max_live = max_live.unwrap_or(profile.max_live).min(profile.max_live);
                     profile
                 }
                 (None, Some(max_live), Some(max_block), Some(min_block)) => {
                     anyhow::ensure!(min_block <= max_block, "--min-block is larger than --max-block");
-                    size::Profile { ranges: vec![SizeRange::any(min_block, max_block)], max_live }
+                    Profile { ranges: vec![SizeRange::any(min_block, max_block)], max_live }
                 }
                 _ => anyhow::bail!("give a trace, a --profile, or --max-live, --max-block and --min-block"),
             };

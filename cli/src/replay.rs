@@ -27,6 +27,8 @@ pub const PAGE: usize = 4096;
 pub enum Ground {
     /// So many addresses that nothing is refused.
     Open,
+    /// So many bytes of blocks, the tables apart.
+    Blocks(usize),
     /// An area as `ffit_init` gets it, tables included.
     Area(usize),
     /// A pool as `MEMMAN_CONF=pool:SIZE` makes it: the malloc's own knowledge of
@@ -99,6 +101,11 @@ impl Heap {
                 let Some(manager) = area.and_then(|area| kind.make(area)) else { return Ok(None) };
                 let base = first_block(&*manager);
                 Ok(Some(Heap { manager, pool: false, base, own: 0, _memory: [Some(memory), None] }))
+            }
+            Ground::Blocks(bytes) => {
+                let least = if kind == Kind::Ebuddy { 4 } else { 1 };
+                let enough = bytes >= least * ALIGNMENT;
+                enough.then(|| Self::over(kind, bytes & !(ALIGNMENT - 1), false)).transpose()
             }
             Ground::Open => {
                 let most = 1 << 42;
@@ -419,8 +426,10 @@ struct Report<'a> {
 /// `memman replay`.
 pub fn command(trace: &Trace, kind: Kind, ground: Ground, json: bool) -> Result<()> {
     let live = peak_live(trace)?;
-    let make =
-        || Heap::new(kind, ground, live)?.context("so small a pool holds no heap: give a larger --pool or --area");
+    let make = || {
+        Heap::new(kind, ground, live)?
+            .context("so small a pool holds no heap: give a larger --pool, --blocks or --area")
+    };
     let mut sampler = Sampler::new(trace, 20);
     let outcome = run(trace, &mut make()?, &mut sampler, None)?;
     let mut latencies = Histogram::<u64>::new_with_max(10_000_000_000, 3)?;
@@ -431,6 +440,7 @@ pub fn command(trace: &Trace, kind: Kind, ground: Ground, json: bool) -> Result<
     let latency_ns: Vec<_> = quantiles.iter().map(|&part| (part, latencies.value_at_quantile(part))).collect();
     let ground_text = match ground {
         Ground::Open => "as much as it takes".to_owned(),
+        Ground::Blocks(size) => format!("{} bytes of blocks", grouped(size as u64)),
         Ground::Area(size) => format!("an area of {} bytes", grouped(size as u64)),
         Ground::Pool(size) => format!("a pool of {} bytes", grouped(size as u64)),
     };

@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -249,7 +250,7 @@ int main(void) {
 #[test]
 fn what_breaks_a_pool_is_a_trace_that_replays() {
     let directory = TempDir::new().expect("a directory");
-    for heap in ["ffit", "buddy"] {
+    for heap in ["ffit", "buddy", "ebuddy"] {
         let trace = path(&directory, heap);
         let said = prints(&["verify", "--max-live", "6", "--max-block", "4", "--policy", heap, "-o", &trace]);
         let hint = said.lines().find_map(|line| line.trim().strip_prefix("memman ")).expect("how to replay it");
@@ -268,6 +269,73 @@ fn exact_values_are_found() {
         line.trim()[policy.len()..].split_whitespace().next().expect("a number").to_owned()
     };
     assert_eq!((least("first fit"), least("leftmost buddy")), ("16".into(), "16".into()));
+}
+
+const COUNTED: &str = r#"{"sizes": [{"size": 64, "count": 3}, {"size": 16, "count": 2}]}"#;
+
+/// The rows of a search that ended as it is to end.
+fn rows(arguments: &[&str], outcome: &str) -> Vec<serde_json::Value> {
+    let report = json(&[&["verify", "--json"], arguments].concat());
+    let rows = report["rows"].as_array().expect("rows").clone();
+    assert!(rows.iter().all(|row| row["outcome"] == outcome), "{report:#}");
+    rows
+}
+
+#[test]
+fn a_profile_with_counts_is_searched_and_held_against_the_bounds() {
+    let directory = TempDir::new().expect("a directory");
+    let profile = path(&directory, "profile.json");
+    fs::write(&profile, COUNTED).expect("written");
+    let rows = rows(&["--profile", &profile], "exact");
+    let figures: Vec<_> =
+        rows.iter().map(|row| (row["policy"].as_str(), row["least"].as_u64(), row["bound"].as_u64())).collect();
+    let expected = [("first fit", 22, 26), ("leftmost buddy", 20, 20), ("ebuddy", 21, 21)];
+    assert_eq!(figures, expected.map(|(policy, least, bound)| (Some(policy), Some(least), Some(bound))));
+    // As bytes that a replay counts, no more is live than the profile allows.
+    let trace = path(&directory, "trace");
+    let said = prints(&["verify", "--profile", &profile, "--policy", "ffit", "-o", &trace]);
+    let hint = said.lines().find_map(|line| line.trim().strip_prefix("memman ")).expect("how to replay it");
+    let replayed = json(&hint.split(' ').chain(["--json"]).collect::<Vec<_>>());
+    assert!(replayed["outcome"]["peak_live"].as_u64() <= Some(3 * 64 + 2 * 16), "{replayed:#}");
+}
+
+#[test]
+fn a_search_that_is_not_ended_says_what_is_known() {
+    let question = ["--max-live", "20", "--max-block", "8", "--policy", "ffit"];
+    for (limit, outcome) in
+        [(["--states", "20000"], "stopped"), (["--time", "1"], "stopped"), (["--memory", "1M"], "out of memory")]
+    {
+        let rows = rows(&[&question[..], &limit].concat(), outcome);
+        let (least, bound) = (rows[0]["least"].as_u64().expect("a number"), rows[0]["bound"].as_u64());
+        assert!(least > 20 && Some(least) < bound, "{limit:?}: {rows:?}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_a_search_with_what_is_known() {
+    let question = ["verify", "--max-live", "20", "--max-block", "8", "--policy", "ffit"];
+    let child = Command::new(MEMMAN).args(question).stdout(Stdio::piped()).spawn().expect("it runs");
+    std::thread::sleep(Duration::from_secs(1));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("there is kill");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("stopped"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_lower_bound_takes_only_sizes_that_the_profile_has() {
+    let directory = TempDir::new().expect("a directory");
+    let any_allocator = |sizes: &str| {
+        let profile = path(&directory, "profile.json");
+        fs::write(&profile, format!(r#"{{"sizes": [{sizes}], "max_live": 65536}}"#)).expect("written");
+        json(&["size", "--profile", &profile, "--json"])["any_allocator"].as_u64().expect("a number")
+    };
+    let whole = any_allocator(r#"{"min": 16, "max": 64}"#);
+    assert_eq!(whole, 65536 * 2 - 64 + 16);
+    assert_eq!(any_allocator(r#"{"size": 64}, {"size": 16}, {"size": 32}"#), whole);
+    assert_eq!(any_allocator(r#"{"size": 16}, {"size": 64}"#), 65536);
+    assert_eq!(any_allocator(r#"{"size": 16}, {"size": 64}, {"size": 32, "count": 3}"#), 65536);
 }
 
 #[test]
@@ -329,6 +397,9 @@ fn errors_are_one_line() {
         &["verify", "--max-live", "0", "--max-block", "0"],
         &["verify", "--max-live", "4294967295", "--max-block", "4294967295"],
         &["verify", "--max-live", "4", "--max-block", "8"],
+        &["verify", "--max-live", "4"],
+        &["verify", "--profile", &empty],
+        &["verify", "--profile", &empty, "--max-live", "4"],
         &["verify", "--max-live", "6", "--max-block", "2", "--policy", "worst-fit"],
         &["knuth", "--seeds", "0"],
         &["plot", &empty, "-o", "a.svg"],

@@ -622,6 +622,103 @@ pub const fn any_buddy_granules(live: u64, order: u32) -> Option<u64> {
     (split + ((live - split) >> order)).checked_mul(1 << order)
 }
 
+/// [`any_buddy_granules`] for a profile, arguments and failures as for
+/// [`first_fit_granules`]: no block occupies more for its bytes than the one that
+/// is rounded up most.
+pub const fn any_buddy_profile_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
+    let Some(groups) = Groups::new(profile, max_live, granule as u64, Rounding::Orders) else {
+        return None;
+    };
+    if groups.budget > MAX_BUDGET {
+        return None;
+    }
+    let (mut gross, mut last) = (0, 0);
+    let mut g = 0;
+    while g < groups.len {
+        let group = groups.list[g];
+        last = order_of(group.max.div_ceil(granule as u64));
+        let mut order = order_of(group.min.div_ceil(granule as u64));
+        while order <= last {
+            let occupied = ((groups.budget as u128) << order) / order_weight(group, granule as u64, order) as u128;
+            gross = max(gross, min_wide(occupied, u64::MAX as u128) as u64);
+            order += 1;
+        }
+        g += 1;
+    }
+    any_buddy_granules(gross, last)
+}
+
+// ---------------------------------------------------------------------------
+// T4: ebuddy
+// ---------------------------------------------------------------------------
+
+/// T4: the granules that are enough for an ebuddy heap, both parts together,
+/// arguments and failures as for [`first_fit_granules`], which it calls up to 64
+/// times.
+///
+/// # Proof
+///
+/// No request is refused where one of the parts alone is enough. Else the
+/// emergency heap is asked only while every window of some order in the buddy part
+/// is spoiled. With m the least bytes that spoil all windows of an order there,
+/// what lives in the emergency heap was at most `max_live - m` when its last
+/// block was placed, so it is enough that it suffices for that. In the worst
+/// case the buddy system alone needs less: what ebuddy gives is graceful degradation.
+pub fn ebuddy_granules(profile: &[SizeRange], max_live: usize, granule: usize) -> Option<u64> {
+    let buddy = leftmost_buddy_granules(profile, max_live, granule);
+    let ffit = first_fit_granules(profile, max_live, granule);
+    let suffices = |granules: usize| {
+        let (main, emergency) = Ebuddy::shares(granules);
+        let enough = |need: Option<u64>, part: usize| need.is_some_and(|need| need <= part as u64);
+        enough(buddy, main)
+            || enough(ffit, emergency)
+            || emergency_live(profile, max_live, granule, main as u64)
+                .is_some_and(|live| enough(first_fit_granules(profile, live, granule), emergency))
+    };
+    buddy.or(ffit)?;
+    least_sufficient(1, suffices).map(|granules| granules as u64)
+}
+
+/// A number from `from` on that `suffices`, and of which the one before does not;
+/// `None` where it does not fit.
+fn least_sufficient(from: usize, suffices: impl Fn(usize) -> bool) -> Option<usize> {
+    let (mut too_small, mut enough) = (from - 1, from);
+    while !suffices(enough) {
+        too_small = enough;
+        enough = enough.checked_mul(2)?;
+    }
+    while enough - too_small > 1 {
+        let middle = too_small + (enough - too_small) / 2;
+        if suffices(middle) { enough = middle } else { too_small = middle }
+    }
+    Some(enough)
+}
+
+/// The most bytes that may be live in the emergency heap while it is asked, if
+/// the buddy part has `main` granules; `None` where it is never asked.
+fn emergency_live(profile: &[SizeRange], max_live: usize, granule: usize, main: u64) -> Option<usize> {
+    let granule = granule as u64;
+    let groups = Groups::new(profile, max_live, granule, Rounding::Orders)?;
+    let reach = buddy_reach(&groups, granule)?;
+    let orders = |group: &Group| order_of(group.min.div_ceil(granule))..=order_of(group.max.div_ceil(granule));
+    // The fewest bytes that leave no window of an order free.
+    let spoiling = |order: u32| {
+        let windows = main.checked_shr(order).unwrap_or(0);
+        let occupied = |live| occupied_windows(&groups, granule, &reach, order, usize::MAX, live);
+        if occupied(groups.budget) < windows {
+            return None;
+        }
+        let (mut too_little, mut live) = (0, groups.budget);
+        while windows > 0 && live - too_little > 1 {
+            let middle = too_little + (live - too_little) / 2;
+            if occupied(middle) >= windows { live = middle } else { too_little = middle }
+        }
+        Some(if windows == 0 { 0 } else { live })
+    };
+    let spoiled = groups.list[..groups.len].iter().flat_map(orders).filter_map(spoiling).min();
+    spoiled.map(|spoiled| (groups.budget - spoiled) as usize)
+}
+
 // ---------------------------------------------------------------------------
 // What others are known to need
 // ---------------------------------------------------------------------------
@@ -879,13 +976,7 @@ pub fn ebuddy_required_size(max_live: usize, max_block: usize, min_block: usize)
 
 /// As [`ebuddy_required_size`], for a profile.
 ///
-/// The area holds a buddy part and an emergency part. No request is refused where
-/// one of the parts alone is enough, and by T4: the emergency heap is asked only
-/// while every window of some order in the buddy part is spoiled. With m the
-/// least bytes that spoil all windows of an order there, what lives in the
-/// emergency heap was at most `max_live - m` when its last block was placed, so
-/// it is enough that it suffices for that. In the worst case the buddy system
-/// alone needs less: what ebuddy gives is graceful degradation.
+/// It is T4 ([`ebuddy_granules`]) with the tables of both parts.
 pub fn ebuddy_profile_size(profile: &[SizeRange], max_live: usize) -> Option<usize> {
     let buddy = required_size(Heap::Buddy, profile, max_live);
     let ffit = required_size(Heap::Ffit, profile, max_live);
@@ -900,61 +991,26 @@ pub fn ebuddy_profile_size(profile: &[SizeRange], max_live: usize) -> Option<usi
         let enough = |need: Option<usize>, part: usize| need.is_some_and(|need| need <= part);
         enough(buddy, main)
             || enough(ffit, emergency)
-            || spoiling_live(profile, max_live, main).is_some_and(|spoiling| {
-                let rest = max_live.min(most_live(profile)).saturating_sub(spoiling);
-                enough(required_size(Heap::Ffit, profile, rest), emergency)
-            })
+            || buddy_granules_in(main)
+                .and_then(|granules| emergency_live(profile, max_live, ALIGNMENT, granules))
+                .is_some_and(|live| enough(required_size(Heap::Ffit, profile, live), emergency))
     };
-    let mut too_small = 0;
-    let mut area = Ebuddy::minimum_area();
-    while !suffices(area) {
-        too_small = area;
-        area = area.checked_mul(2)?;
-    }
-    while area - too_small > 1 {
-        let middle = too_small + (area - too_small) / 2;
-        if suffices(middle) { area = middle } else { too_small = middle }
-    }
-    Some(area)
+    least_sufficient(Ebuddy::minimum_area(), suffices)
 }
 
-/// What the counts of a profile allow at once.
-fn most_live(profile: &[SizeRange]) -> usize {
-    profile.iter().fold(0, |sum, range| sum.saturating_add(range.count.saturating_mul(range.max)))
-}
-
-/// The fewest live bytes that leave no window of some order of the profile free
-/// in a buddy heap on `bytes` bytes; `None` where there is no such order.
-fn spoiling_live(profile: &[SizeRange], max_live: usize, bytes: usize) -> Option<usize> {
-    let granule = ALIGNMENT as u64;
+/// The granules of the largest buddy heap in `bytes` bytes at the worst
+/// alignment; `None` where granules are larger in so large an area.
+fn buddy_granules_in(bytes: usize) -> Option<u64> {
     if bytes / ALIGNMENT > MAX_GRANULES {
         return None;
     }
-    let groups = Groups::new(profile, max_live, granule, Rounding::Orders)?;
-    let reach = buddy_reach(&groups, granule)?;
-    // The largest heap in these bytes at the worst alignment.
-    let (mut granules, mut too_many) = (0, bytes as u64 / granule + 1);
+    let (mut granules, mut too_many) = (0, (bytes / ALIGNMENT) as u64 + 1);
     while too_many - granules > 1 {
         let middle = granules + (too_many - granules) / 2;
         let fits = area_bytes(Heap::Buddy, middle, ALIGNMENT.trailing_zeros()).is_some_and(|need| need <= bytes as u64);
         if fits { granules = middle } else { too_many = middle }
     }
-    let orders = |group: &Group| order_of(group.min.div_ceil(granule))..=order_of(group.max.div_ceil(granule));
-    let spoiling = |order: u32| {
-        let windows = granules >> order;
-        let occupied = |live| occupied_windows(&groups, granule, &reach, order, usize::MAX, live);
-        if occupied(groups.budget) < windows {
-            return None;
-        }
-        // The least that occupies them all.
-        let (mut too_little, mut live) = (0, groups.budget);
-        while windows > 0 && live - too_little > 1 {
-            let middle = too_little + (live - too_little) / 2;
-            if occupied(middle) >= windows { live = middle } else { too_little = middle }
-        }
-        Some(if windows == 0 { 0 } else { live as usize })
-    };
-    groups.list[..groups.len].iter().flat_map(orders).filter_map(spoiling).min()
+    Some(granules)
 }
 
 /// Bytes below which *no* allocator that does not move blocks can serve every

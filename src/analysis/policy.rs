@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
+use std::ptr::NonNull;
 
 use crate::heap::{ALIGNMENT, Area, Buddy, Ebuddy, Ffit, MAX_GRANULES, Manager};
 
@@ -433,19 +434,34 @@ impl Owned {
         Some(Owned { manager, base, _memory: memory })
     }
 
-    /// A heap whose blocks can occupy `granules` granules (ebuddy's parts
-    /// together about as many); `None` for 0 or absurdly many.
+    /// A heap whose blocks can occupy `granules` granules; `None` for absurdly
+    /// many, and for fewer than leave every part of it one.
     pub fn with_capacity(kind: Kind, granules: u64) -> Option<Self> {
         let granules = usize::try_from(granules).ok().filter(|&granules| granules < MAX_GRANULES)?;
-        let tables = match kind {
-            Kind::Ffit => Ffit::tables_bytes(granules),
-            Kind::Buddy => Buddy::tables_bytes(granules),
-            Kind::Ebuddy => Buddy::tables_bytes(granules * 3 / 4) + Ffit::tables_bytes(granules / 4),
+        let (least, tables) = match kind {
+            Kind::Ffit => (1, Ffit::tables_bytes(granules)),
+            Kind::Buddy => (1, Buddy::tables_bytes(granules)),
+            Kind::Ebuddy => (4, Ebuddy::tables_bytes(granules)),
         };
-        if granules == 0 {
+        if granules < least {
             return None;
         }
-        Self::new(kind, granules * ALIGNMENT + tables)
+        let mut memory = Box::new_uninit_slice(granules + tables.div_ceil(ALIGNMENT));
+        memory[granules..].fill(MaybeUninit::zeroed());
+        let origin = NonNull::from(&mut *memory).cast();
+        let shift = ALIGNMENT.trailing_zeros();
+        // SAFETY: the blocks and the zeroed tables behind them live as long as
+        // the heap, and are its alone.
+        let manager: Box<dyn Manager> = unsafe {
+            let tables = origin.byte_add(granules * ALIGNMENT);
+            match kind {
+                Kind::Ffit => Box::new(Ffit::over(origin, granules, shift, tables)),
+                Kind::Buddy => Box::new(Buddy::over(origin, granules, shift, tables)),
+                Kind::Ebuddy => Box::new(Ebuddy::over(origin, granules, shift, tables)),
+            }
+        };
+        let base = first_block(&*manager);
+        Some(Owned { manager, base, _memory: memory })
     }
 
     fn real(&mut self) -> Real<'_> {

@@ -22,7 +22,7 @@ const EMERGENCY_SHARE: usize = 4;
 /// A buddy heap with an emergency heap under first fit.
 ///
 /// Costs what [`Buddy`] costs, and where that refuses, what [`Ffit`] costs.
-/// There is no worst-case gain over the better part alone (T4 of the bounds):
+/// No worst-case gain over the better part alone is proved (T4 of the bounds):
 /// it degrades gracefully, where the buddy system fails at once.
 #[derive(Debug)]
 pub struct Ebuddy {
@@ -64,7 +64,8 @@ impl Ebuddy {
         Buddy::tables_bytes(main) + Ffit::tables_bytes(emergency)
     }
 
-    const fn shares(granules: usize) -> (usize, usize) {
+    /// The granules of the buddy part and of the emergency heap.
+    pub(crate) const fn shares(granules: usize) -> (usize, usize) {
         let emergency = granules / EMERGENCY_SHARE;
         (granules - emergency, emergency)
     }

@@ -1,8 +1,10 @@
 //! Blocks that are no cells: from the core heaps, or mappings of their own.
-//! May use: `config`, `heaps`, `huge`, `message`, `process`, `region`.
+//! May use: `classes`, `config`, `heaps`, `huge`, `message`, `process`, `region`.
 
 use core::ptr::NonNull;
 
+use super::classes::MAX_SMALL;
+use super::config::HeapKind;
 use super::heaps::{self, Bad};
 use super::message::fatal;
 use super::region::Fresh;
@@ -56,6 +58,15 @@ pub(super) fn usable_size(function: &str, block: *const u8) -> usize {
         },
         Err(bad) => bad_pointer(function, bad, block),
     }
+}
+
+/// What to ask for when a block that grows to `size` bytes has to move: under
+/// first fit, which gives just what it is asked for, an eighth more, so that a
+/// block that goes on growing does not move each time.
+pub(super) fn roomy(size: usize) -> usize {
+    let config = process::config();
+    let exact = config.heap == HeapKind::Ffit && config.cache && config.pool == 0;
+    if exact && (MAX_SMALL + 1..config.huge).contains(&size) { size + size / 8 } else { size }
 }
 
 /// Extends a block without copying it, in place or by moving its pages, or in

@@ -17,12 +17,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use lock_api::{Mutex, RawMutex};
 
-use super::classes::CLASSES;
+use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
 use super::region::{header_of, mark_of};
 use super::remote::{Cell, Inbox};
-use super::slab::{Kind, NOBODY, Slab, link, span_of, unlink};
+use super::slab::{Kind, NOBODY, Slab, link, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;

@@ -1,4 +1,5 @@
-//! Size classes: the sizes that cells come in. May use: nothing.
+//! Size classes: the sizes that cells come in, and those of their slabs;
+//! docs/classes.md has them as a table. May use: nothing.
 //!
 //! Steps of 16 bytes up to 128, then eight classes between a power of two and
 //! the next: a cell is at most an eighth larger than its request, beyond what
@@ -46,6 +47,11 @@ const fn classes() -> [u8; STEPS + 1] {
     classes
 }
 
+/// The bytes of a slab of this class: at least eight cells.
+pub(super) const fn span_of(class: usize) -> usize {
+    if CELL[class] as usize <= MAX_SMALL / 4 { 64 << 10 } else { 256 << 10 }
+}
+
 /// The class of the smallest cells for `size <= MAX_SMALL` bytes.
 #[inline(always)]
 // div_ceil costs more instructions, as it expects any size.
@@ -67,8 +73,10 @@ pub(super) fn aligned_class_of(size: usize, align: usize) -> Option<usize> {
 const _: () = {
     let cells = cells();
     assert!(cells[CLASSES - 1] as usize == MAX_SMALL);
+    assert!(span_of(0) >= 8 * cells[0] as usize);
     let mut class = 1;
     while class < CLASSES {
+        assert!(span_of(class) >= 8 * cells[class] as usize);
         assert!(cells[class] > cells[class - 1] && (cells[class] as usize).is_multiple_of(ALIGNMENT));
         // Waste: the smallest request that gets this cell is one more than
         // the cell before.

@@ -176,7 +176,7 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
                 return extended.as_ptr().cast();
             }
         }
-        let new = malloc(size);
+        let new = malloc(if size > usable { blocks::roomy(size) } else { size });
         if new.is_null() {
             // What only was to shrink may stay.
             return if size <= usable { block } else { new };

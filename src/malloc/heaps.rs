@@ -26,7 +26,7 @@ pub(super) struct Heap {
     pub failed: u64,
     /// The largest size that was ever requested of it.
     pub largest_request: usize,
-    /// The smallest; the largest number before the first.
+    /// The smallest; 0 before the first.
     pub smallest_request: usize,
     /// Requests at multiples of more than `ALIGNMENT`.
     pub over_aligned: u64,
@@ -43,7 +43,7 @@ static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] = [const {
             count: 0,
             failed: 0,
             largest_request: 0,
-            smallest_request: usize::MAX,
+            smallest_request: 0,
             over_aligned: 0,
         },
     )
@@ -70,7 +70,9 @@ impl Heap {
     /// Notes the size of a request.
     fn requested(&mut self, size: usize) {
         self.largest_request = self.largest_request.max(size);
-        self.smallest_request = self.smallest_request.min(size);
+        if size < self.smallest_request || self.smallest_request == 0 {
+            self.smallest_request = size;
+        }
     }
 
     fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
@@ -204,9 +206,11 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
     in_region(block, None, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
-        let limit = config.retain.max(region.stats().used as usize);
-        if region.dirty() > limit && config.pool == 0 {
-            region.purge(limit / 2);
+        if region.dirty() > config.retain && config.pool == 0 {
+            let limit = config.retain.max(region.stats().used as usize);
+            if region.dirty() > limit {
+                region.purge(limit / 2);
+            }
         }
         Ok(())
     })?

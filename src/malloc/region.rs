@@ -161,6 +161,8 @@ pub(super) struct Region {
     /// The 64 parts of the region that are memory, and how large a part is.
     committed: u64,
     step: usize,
+    /// So many bytes from the base on are all memory.
+    memory: usize,
     /// What was handed out since the last part became memory: bytes that will
     /// all be used, and all bytes.
     dense: usize,
@@ -292,6 +294,7 @@ impl Region {
                 manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
                 committed: if committed { !0 } else { !0 >> (64 - first.min(64)) },
                 step,
+                memory: if committed { bytes } else { (first * step).min(bytes) },
                 dense: 0,
                 handed: 0,
                 huge_pages: plan.huge_pages,
@@ -395,6 +398,9 @@ impl Region {
     /// Makes the steps that a block lies in memory.
     fn commit(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let offset = block.addr().get() - self.base.addr().get();
+        if offset + bytes <= self.memory {
+            return true;
+        }
         let (first, end) = (offset / self.step, (offset + bytes).div_ceil(self.step));
         let wanted = (!0 >> (64 - (end - first))) << first;
         if self.committed & wanted == wanted {
@@ -406,6 +412,7 @@ impl Region {
         let done = unsafe { platform::commit(self.base.as_ptr().byte_add(from), to - from) };
         if done {
             self.committed |= wanted;
+            self.memory = (self.committed.trailing_ones() as usize * self.step).min(self.bytes);
             let dense = self.dense >= self.handed / 8 * 7 && self.stats().used as usize >= GROWS_HUGE;
             if self.huge_pages.is_none() && dense {
                 // SAFETY: as above.
@@ -433,8 +440,15 @@ impl Region {
         let (first, end) = self.pages(block, bytes, true);
         let (inner, inner_end) = self.pages(block, bytes, false);
         let mut zero = true;
-        self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
-        self.touched.over(first, end, |word, mask| *word |= mask);
+        if (first, end) == (inner, inner_end) {
+            self.touched.over(first, end, |word, mask| {
+                zero &= *word & mask == 0;
+                *word |= mask;
+            });
+        } else {
+            self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+            self.touched.over(first, end, |word, mask| *word |= mask);
+        }
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {

@@ -16,7 +16,7 @@ use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, MAX_SMALL};
+use super::classes::{CELL, CLASSES, span_of};
 use super::region::{UNIT, UNIT_SHIFT};
 use super::remote::{Cell, Chain, Inbox, Others};
 use crate::platform::PAGE;
@@ -64,10 +64,14 @@ pub(super) struct Slab {
 // SAFETY: see the invariant.
 unsafe impl Sync for Slab {}
 
-/// The bytes of a slab of this class: at least seven cells.
-pub(super) fn span_of(class: usize) -> usize {
-    if CELL[class] as usize <= MAX_SMALL / 4 { UNIT } else { 4 * UNIT }
-}
+// A slab is some whole units, and aligned to its size.
+const _: () = {
+    let mut class = 0;
+    while class < CLASSES {
+        assert!(span_of(class) >= UNIT && span_of(class).is_power_of_two());
+        class += 1;
+    }
+};
 
 impl Slab {
     /// The slab that a cache without any points to: no cell, ever.

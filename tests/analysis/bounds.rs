@@ -1,19 +1,10 @@
 use memman::analysis::bounds::*;
 use memman::analysis::policy::{Kind, Model, Owned, Policy, Real, Subject};
 use memman::analysis::robson;
-use memman::analysis::search::{Placement, Question, Size};
+use memman::analysis::search::{Placement, Question};
 use memman::heap::{Area, Buddy, Ebuddy, Ffit};
 
 use crate::{Random, random_question, small_least};
-
-fn profile(question: &Question) -> Vec<SizeRange> {
-    let range = |size: &Size| SizeRange {
-        min: size.size as usize,
-        max: size.size as usize,
-        count: if size.count == u32::MAX { UNLIMITED } else { size.count as usize },
-    };
-    question.sizes.iter().map(range).collect()
-}
 
 /// How a bound compares with the exact figures of many questions.
 struct Comparison {
@@ -35,7 +26,7 @@ fn held_against_the_search(
     while tried < QUESTIONS {
         let question = question(&mut random);
         let Ok(found) = small_least(&question) else { continue };
-        let bound = bound(&profile(&question), question.max_live as usize, question.granule as usize).unwrap();
+        let bound = bound(&question.profile, question.max_live as usize, question.granule as usize).unwrap();
         assert!(bound >= u64::from(found.pool), "{question:?}: bound {bound}, exact {}", found.pool);
         tried += 1;
         exact += usize::from(bound == u64::from(found.pool));
@@ -77,20 +68,52 @@ fn t2_is_never_exceeded_by_leftmost_buddy_and_nearly_always_exact() {
     }
 }
 
-/// One range with a count instead of the sizes in it with theirs.
 #[test]
-fn a_range_with_a_count_covers_every_way_to_share_it_out() {
-    let as_range = |profile: &[SizeRange]| SizeRange {
+fn t3_is_never_exceeded_by_the_buddy_system_with_lists() {
+    let by = Placement::By(Policy::LifoBuddy);
+    for (powers, counts, name) in
+        [(true, false, "T3, powers of two"), (false, false, "T3"), (false, true, "T3 with counts")]
+    {
+        let comparison = held_against_the_search(
+            name,
+            |random| random_question(random, by, powers, counts),
+            any_buddy_profile_granules,
+        );
+        assert!(comparison.exact > 0);
+    }
+}
+
+#[test]
+fn t4_is_never_exceeded_by_ebuddy() {
+    for (powers, counts, name) in [
+        (true, false, "T4, powers of two"),
+        (true, true, "T4, powers of two with counts"),
+        (false, false, "T4"),
+        (false, true, "T4 with counts"),
+    ] {
+        let question = |random: &mut Random| random_question(random, Placement::Ebuddy, powers, counts);
+        let comparison = held_against_the_search(name, question, ebuddy_granules);
+        assert!(comparison.exact > 0);
+    }
+}
+
+/// One range instead of the sizes in it, and the sum of their counts.
+fn as_range(profile: &[SizeRange]) -> SizeRange {
+    SizeRange {
         min: profile.iter().map(|range| range.min).min().unwrap(),
         max: profile.iter().map(|range| range.max).max().unwrap(),
         count: profile.iter().fold(0, |sum: usize, range| sum.saturating_add(range.count)),
-    };
+    }
+}
+
+#[test]
+fn a_range_with_a_count_covers_every_way_to_share_it_out() {
     let mut random = Random(77);
     for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
         let mut limited = 0;
         while limited < 150 {
             let question = random_question(&mut random, Placement::By(policy), false, true);
-            let range = as_range(&profile(&question));
+            let range = as_range(&question.profile);
             let Ok(found) = small_least(&question) else { continue };
             let (live, granule) = (question.max_live as usize, question.granule as usize);
             let bound = match policy {
@@ -99,6 +122,31 @@ fn a_range_with_a_count_covers_every_way_to_share_it_out() {
             };
             assert!(bound.unwrap() >= u64::from(found.pool), "{question:?}");
             limited += usize::from(range.count != UNLIMITED);
+        }
+    }
+}
+
+/// The same with the search of the whole range.
+#[test]
+fn a_count_that_a_range_shares_is_searched() {
+    let mut random = Random(78);
+    for (policy, bound) in [
+        (Policy::FirstFit, first_fit_granules as fn(&[SizeRange], usize, usize) -> _),
+        (Policy::LeftmostBuddy, leftmost_buddy_granules),
+    ] {
+        let mut limited = 0;
+        while limited < 30 {
+            let question = random_question(&mut random, Placement::By(policy), false, true);
+            let range = as_range(&question.profile);
+            if range.count == UNLIMITED || question.max_live > 8 {
+                continue;
+            }
+            let whole = Question { profile: vec![range], ..question.clone() };
+            let (Ok(parts), Ok(found)) = (small_least(&question), small_least(&whole)) else { continue };
+            assert!(parts.pool <= found.pool, "{question:?}");
+            let bound = bound(&whole.profile, whole.max_live as usize, whole.granule as usize);
+            assert!(bound.unwrap() >= u64::from(found.pool), "{whole:?}");
+            limited += 1;
         }
     }
 }

@@ -10,7 +10,8 @@ mod search;
 
 use std::ops::ControlFlow;
 
-use memman::analysis::search::{Least, Limits, NoAnswer, Placement, Question, Size, least_pool};
+use memman::analysis::bounds::{SizeRange, UNLIMITED};
+use memman::analysis::search::{Least, Limits, NoAnswer, Placement, Question, least_pool};
 
 /// Random numbers that are the same in every run (xorshift64*).
 pub struct Random(pub u64);
@@ -37,11 +38,13 @@ pub fn least(question: &Question) -> Result<Least, NoAnswer> {
 pub fn random_question(random: &mut Random, placement: Placement, powers_only: bool, counts: bool) -> Question {
     let granule = if powers_only { 1 } else { 1 + random.below(3) as u32 };
     let max_live = 3 + random.below(6 + 2 * u64::from(granule)) as u32;
-    let sizes = (0..1 + random.below(4))
-        .map(|_| Size {
-            size: if powers_only { 1 << random.below(4) } else { 1 + random.below(6 * u64::from(granule)) as u32 },
-            count: if counts && random.below(2) == 0 { 1 + random.below(4) as u32 } else { u32::MAX },
+    let profile = (0..1 + random.below(4))
+        .map(|_| {
+            let size =
+                if powers_only { 1 << random.below(4) } else { 1 + random.below(6 * u64::from(granule)) as usize };
+            let count = if counts && random.below(2) == 0 { 1 + random.below(4) as usize } else { UNLIMITED };
+            SizeRange { min: size, max: size, count }
         })
         .collect();
-    Question { placement, max_live, granule, sizes }
+    Question { placement, max_live, granule, profile }
 }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 
 use memman::analysis::bounds::*;
@@ -11,26 +11,33 @@ fn go_on(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn kind(policy: Policy) -> Kind {
-    match policy {
-        Policy::FirstFit => Kind::Ffit,
-        Policy::LeftmostBuddy => Kind::Buddy,
-        _ => panic!("no manager has this policy"),
+fn kind(placement: Placement) -> Kind {
+    match placement {
+        Placement::By(Policy::FirstFit) => Kind::Ffit,
+        Placement::By(Policy::LeftmostBuddy) => Kind::Buddy,
+        Placement::Ebuddy => Kind::Ebuddy,
+        _ => panic!("no manager places blocks so"),
     }
+}
+
+/// The manager with this placement, fresh, in a pool of so many granules.
+fn manager(placement: Placement, pool: u32) -> Owned {
+    Owned::with_capacity(kind(placement), u64::from(pool)).unwrap()
 }
 
 /// The least pool, after its breaking sequence was replayed: refused at the
 /// last request in one granule less, served in the pool itself.
 fn least_and_replayed(question: &Question) -> Least {
     let found = least(question).unwrap();
-    let Placement::By(policy) = question.placement else { panic!("a policy") };
     let last = Some(found.breaking.len() - 1);
-    let mut below = Model::new(policy, u64::from(found.pool - 1));
-    assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
-    if policy.is_unbounded() {
-        let mut below = Owned::with_capacity(kind(policy), u64::from(found.pool - 1)).unwrap();
+    if let Placement::By(policy) = question.placement {
+        let mut below = Model::new(policy, u64::from(found.pool - 1));
         assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
-        let mut enough = Owned::with_capacity(kind(policy), u64::from(found.pool)).unwrap();
+    }
+    if question.placement.is_unbounded() || question.placement == Placement::Ebuddy {
+        let mut below = manager(question.placement, found.pool - 1);
+        assert_eq!(replay(&found.breaking, &mut below), last, "{question:?}");
+        let mut enough = manager(question.placement, found.pool);
         assert_eq!(replay(&found.breaking, &mut enough), None, "{question:?}");
     }
     found
@@ -55,6 +62,7 @@ fn the_least_pools_for_all_sizes_are_found() {
         (GoodFit, 6, 4, 12),
         (HalfFit, 6, 4, 15),
         (FirstFit, 8, 4, 16),
+        (FirstFit, 10, 4, 20),
     ] {
         assert_least(&Question::all_sizes(policy, max_live, largest), pool);
     }
@@ -74,7 +82,6 @@ fn the_larger_least_pools_for_all_sizes_are_found() {
         (NextFit, 8, 4, 20),
         (GoodFit, 8, 4, 18),
         (HalfFit, 8, 4, 23),
-        (FirstFit, 10, 4, 20),
         (BestFit, 10, 4, 23),
         (FirstFit, 12, 4, 26),
         (FirstFit, 12, 8, 28),
@@ -89,22 +96,26 @@ fn the_larger_least_pools_for_all_sizes_are_found() {
 #[test]
 fn the_least_pools_for_powers_of_two_are_found() {
     use Policy::*;
-    for (policy, max_live, largest, pool) in
-        [(LeftmostBuddy, 8, 2, 12), (LeftmostBuddy, 8, 4, 16), (FirstFit, 8, 2, 12), (FirstFit, 8, 4, 16)]
-    {
+    for (policy, max_live, largest, pool) in [
+        (LeftmostBuddy, 8, 2, 12),
+        (LeftmostBuddy, 8, 4, 16),
+        (LeftmostBuddy, 12, 4, 24),
+        (FirstFit, 8, 2, 12),
+        (FirstFit, 8, 4, 16),
+        (LifoBuddy, 8, 2, 12),
+        (LifoBuddy, 8, 4, 16),
+    ] {
         assert_least(&Question::powers_of_two(policy, max_live, largest), pool);
     }
 }
 
 #[test]
-#[ignore = "minutes, in release"]
+#[ignore = "minutes, in release; up to 2 GiB"]
 fn the_larger_least_pools_for_powers_of_two_are_found() {
     use Policy::*;
     for (policy, max_live, largest, pool) in [
-        (LifoBuddy, 8, 2, 12),
-        (LifoBuddy, 8, 4, 16),
+        (LifoBuddy, 12, 4, 24),
         (BestFit, 8, 4, 17),
-        (LeftmostBuddy, 12, 4, 24),
         (FirstFit, 12, 4, 24),
         (LeftmostBuddy, 12, 8, 32),
         (FirstFit, 12, 8, 27),
@@ -112,6 +123,20 @@ fn the_larger_least_pools_for_powers_of_two_are_found() {
         (LeftmostBuddy, 16, 8, 40),
     ] {
         assert_least(&Question::powers_of_two(policy, max_live, largest), pool);
+    }
+}
+
+/// No bound says so, but an emergency heap can do with less than either part
+/// alone.
+#[test]
+fn twelve_granules_live_need_less_of_ebuddy_than_of_its_parts() {
+    let question = |placement| Question::powers_of_two(placement, 12, 4);
+    assert_least(&question(Placement::By(Policy::FirstFit)), 24);
+    assert_least(&question(Placement::By(Policy::LeftmostBuddy)), 24);
+    assert_least(&question(Placement::Ebuddy), 23);
+    for pool in 24..=40 {
+        let verdict = Search::new(&question(Placement::Ebuddy), pool).unwrap().run(Limits::default(), &mut go_on);
+        assert!(matches!(verdict, Verdict::Holds { .. }), "{pool}: {verdict:?}");
     }
 }
 
@@ -198,33 +223,39 @@ fn search_by_manager(empty: impl Fn() -> Owned, max_live: u64, sizes: &[u64]) ->
 
 #[test]
 fn every_move_of_the_search_is_the_managers_own() {
-    for (policy, max_live, sizes) in [
-        (Policy::FirstFit, 6, vec![1, 2]),
-        (Policy::FirstFit, 6, vec![1, 2, 3, 4]),
-        (Policy::FirstFit, 8, vec![2, 3, 5]),
-        (Policy::LeftmostBuddy, 6, vec![1, 2, 4]),
-        (Policy::LeftmostBuddy, 8, vec![1, 4]),
-        (Policy::LeftmostBuddy, 8, vec![2, 4, 8]),
+    let (ffit, buddy) = (Policy::FirstFit.into(), Policy::LeftmostBuddy.into());
+    for (placement, max_live, sizes) in [
+        (ffit, 6, vec![1u32, 2]),
+        (ffit, 6, vec![1, 2, 3, 4]),
+        (ffit, 8, vec![2, 3, 5]),
+        (buddy, 6, vec![1, 2, 4]),
+        (buddy, 8, vec![1, 4]),
+        (buddy, 8, vec![2, 4, 8]),
+        (Placement::Ebuddy, 5, vec![1, 2]),
+        (Placement::Ebuddy, 6, vec![1, 4]),
+        (Placement::Ebuddy, 6, vec![1, 2, 3]),
+        (Placement::Ebuddy, 8, vec![2, 3, 5]),
     ] {
-        let wide: Vec<u64> = sizes.iter().map(|&size: &u32| u64::from(size)).collect();
-        let (states, reach, shortest) =
-            search_by_manager(|| Owned::with_capacity(kind(policy), 64).unwrap(), max_live, &wide);
         let question = Question {
-            placement: Placement::By(policy),
-            max_live: max_live as u32,
+            placement,
+            max_live,
             granule: 1,
-            sizes: sizes.into_iter().map(|size| Size { size, count: u32::MAX }).collect(),
+            profile: sizes.iter().map(|&size| SizeRange::any(size as usize, size as usize)).collect(),
         };
-        let found = least_and_replayed(&question);
-        assert_eq!(
-            (found.states, u64::from(found.pool), found.breaking.len()),
-            (states, reach, shortest),
-            "{question:?}"
-        );
+        let sizes: Vec<u64> = sizes.into_iter().map(u64::from).collect();
+        let least = least_and_replayed(&question).pool;
+        let mut search = Search::new(&question, least).unwrap();
+        let verdict = search.run(Limits::default(), &mut go_on);
+        let (states, reach, shortest) = search_by_manager(|| manager(placement, least), u64::from(max_live), &sizes);
+        assert_eq!(verdict, Verdict::Holds { reach: reach as u32 }, "{question:?}");
+        assert_eq!(search.states(), states, "{question:?}");
+        if placement.is_unbounded() {
+            let verdict = Search::new(&question, least - 1).unwrap().run(Limits::default(), &mut go_on);
+            assert!(matches!(&verdict, Verdict::Breaks(trace) if trace.len() == shortest), "{question:?}, {verdict:?}");
+        }
     }
 }
 
-/// Ebuddy has no model: its bound is held against every sequence on the manager.
 #[test]
 fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
     for (max_live, sizes) in [(5, vec![1, 2]), (5, vec![1, 3]), (6, vec![2, 3]), (5, vec![1, 2, 4]), (4, vec![1, 2, 3])]
@@ -243,14 +274,123 @@ fn no_sequence_is_refused_in_the_area_that_a_bound_names() {
     }
 }
 
+/// The LIFO buddy system with its lists, by order, as stacks.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Stacks {
+    lists: Vec<Vec<u32>>,
+    blocks: BTreeMap<u32, usize>,
+}
+
+impl Stacks {
+    fn new(pool: u32) -> Self {
+        let mut stacks = Stacks { lists: vec![vec![]; 7], blocks: BTreeMap::new() };
+        let mut start = 0;
+        for order in (0..7).rev().filter(|order| pool >> order & 1 != 0) {
+            stacks.lists[order].push(start);
+            start += 1 << order;
+        }
+        stacks
+    }
+
+    fn get(&mut self, order: usize) -> bool {
+        let Some(found) = (order..7).find(|&order| !self.lists[order].is_empty()) else { return false };
+        let start = self.lists[found].pop().unwrap();
+        for half in order..found {
+            self.lists[half].push(start + (1 << half));
+        }
+        self.blocks.insert(start, order);
+        true
+    }
+
+    fn free(&mut self, mut start: u32) {
+        let mut order = self.blocks.remove(&start).unwrap();
+        while let Some(at) = self.lists[order].iter().position(|&free| free == start ^ (1 << order)) {
+            self.lists[order].remove(at);
+            start &= !(1 << order);
+            order += 1;
+        }
+        self.lists[order].push(start);
+    }
+
+    /// A window as the policy sees it: which of two buddies is the lower one is
+    /// nothing to it.
+    fn shape(&self, start: u32, order: usize) -> String {
+        if self.blocks.get(&start) == Some(&order) {
+            return "block".into();
+        }
+        if let Some(age) = self.lists[order].iter().position(|&free| free == start) {
+            return format!("free {age}");
+        }
+        let mut halves = [self.shape(start, order - 1), self.shape(start + (1 << (order - 1)), order - 1)];
+        halves.sort();
+        format!("({} {})", halves[0], halves[1])
+    }
+
+    /// The requests of a shortest sequence that is refused, or else the number of
+    /// states that differ to the policy.
+    fn search(pool: u32, max_live: u32, orders: usize) -> Result<usize, usize> {
+        let mut seen = HashSet::from([Stacks::new(pool)]);
+        let mut to_do = VecDeque::from([(Stacks::new(pool), 0)]);
+        while let Some((state, requests)) = to_do.pop_front() {
+            let mut reached: Vec<Stacks> = vec![];
+            let live: u32 = state.blocks.values().map(|&order| 1 << order).sum();
+            for order in (0..=orders).filter(|order| live + (1 << order) <= max_live) {
+                reached.push(state.clone());
+                if !reached.last_mut().unwrap().get(order) {
+                    return Ok(requests + 1);
+                }
+            }
+            for &start in state.blocks.keys() {
+                reached.push(state.clone());
+                reached.last_mut().unwrap().free(start);
+            }
+            for state in reached {
+                if seen.insert(state.clone()) {
+                    to_do.push_back((state, requests + 1));
+                }
+            }
+        }
+        let shapes = seen.iter().map(|state| {
+            let mut start = 0;
+            let mut trees = vec![];
+            for order in (0..7).rev().filter(|order| pool >> order & 1 != 0) {
+                trees.push(state.shape(start, order));
+                start += 1 << order;
+            }
+            trees
+        });
+        Err(shapes.collect::<HashSet<_>>().len())
+    }
+}
+
+#[test]
+fn sorted_buddies_change_no_answer() {
+    for (max_live, orders) in [(6, 1), (7, 1), (5, 2), (6, 2), (7, 2)] {
+        let question = Question::powers_of_two(Policy::LifoBuddy, max_live, 1 << orders);
+        for pool in max_live - 1..=max_live * 2 {
+            let mut search = Search::new(&question, pool).unwrap();
+            let found = match search.run(Limits::default(), &mut go_on) {
+                Verdict::Breaks(trace) => {
+                    let refused = replay(&trace, &mut Model::new(Policy::LifoBuddy, u64::from(pool)));
+                    assert_eq!(refused, Some(trace.len() - 1), "{question:?}, {pool}");
+                    Ok(trace.len())
+                }
+                _ => Err(search.states() as usize),
+            };
+            assert_eq!(found, Stacks::search(pool, max_live, orders), "{question:?}, {pool}");
+        }
+    }
+}
+
 #[test]
 fn what_breaks_a_pool_below_the_least_replays_on_the_managers() {
     let mut random = Random(99);
-    for policy in [Policy::FirstFit, Policy::LeftmostBuddy] {
+    for placement in [Policy::FirstFit.into(), Policy::LeftmostBuddy.into(), Placement::Ebuddy] {
+        let smallest = if placement == Placement::Ebuddy { 4 } else { 1 };
         for counts in [false, true] {
             for _ in 0..100 {
-                let question = random_question(&mut random, Placement::By(policy), false, counts);
-                if crate::small_least(&question).is_ok_and(|found| found.pool > 1) {
+                let question = random_question(&mut random, placement, false, counts);
+                if crate::small_least(&question).is_ok_and(|found| found.pool > smallest) {
                     least_and_replayed(&question);
                 }
             }
@@ -309,20 +449,23 @@ fn questions_that_are_none_are_refused_with_a_reason() {
     assert_eq!(pool(&question, 65), Some(Unsuitable::Pool { most: 64 }));
     assert_eq!(pool(&question, 0), Some(Unsuitable::Pool { most: 64 }));
     assert_eq!(pool(&Question::all_sizes(Policy::NextFit, 4, 2), 33), Some(Unsuitable::Pool { most: 32 }));
-    assert_eq!(pool(&Question { sizes: vec![], ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    assert_eq!(pool(&Question { profile: vec![], ..question.clone() }, 9), Some(Unsuitable::Sizes));
     assert_eq!(pool(&Question { granule: 0, ..question.clone() }, 9), Some(Unsuitable::Sizes));
-    let zero = vec![Size { size: 0, count: 1 }];
-    assert_eq!(pool(&Question { sizes: zero, ..question.clone() }, 9), Some(Unsuitable::Sizes));
-    let alike = vec![Size { size: 3, count: 1 }, Size { size: 4, count: 2 }];
+    let zero = vec![SizeRange::at_most(1, 0)];
+    assert_eq!(pool(&Question { profile: zero, ..question.clone() }, 9), Some(Unsuitable::Sizes));
+    let alike = vec![SizeRange::at_most(1, 3), SizeRange::at_most(2, 4)];
     let buddy = Question::all_sizes(Policy::LeftmostBuddy, 8, 4);
-    assert_eq!(pool(&Question { sizes: alike, ..buddy }, 9), Some(Unsuitable::Counts));
+    assert_eq!(pool(&Question { profile: alike, ..buddy }, 9), Some(Unsuitable::Counts));
 }
 
 #[test]
 fn a_least_pool_that_no_search_can_hold_is_told() {
     let question = Question::all_sizes(Policy::LifoBuddy, 33, 1);
-    assert_eq!(least(&question), Err(NoAnswer::Unsuitable(Unsuitable::Pool { most: 32 })));
+    assert!(matches!(least(&question), Err(NoAnswer::TooSmall(Known { at_least: 33, .. }))));
     let question = Question::all_sizes(Policy::FirstFit, 12, 4);
     let limits = Limits { memory: 100_000, threads: 1 };
-    assert!(matches!(least_pool(&question, limits, &mut go_on), Err(NoAnswer::OutOfMemory { at_least: 9.. })));
+    assert!(matches!(
+        least_pool(&question, limits, &mut go_on),
+        Err(NoAnswer::OutOfMemory(Known { at_least: 9.., .. }))
+    ));
 }
