@@ -14,7 +14,7 @@ quit() {
 }
 build=$(realpath "${1:-build}")
 plots=${2:+$(realpath "$2")}
-export PATH=/usr/bin:/bin:$PATH LC_ALL=C PYTHONMALLOC=malloc PYTHONHASHSEED=0
+export PATH=/usr/bin:/bin:$PATH LC_ALL=C
 [ -x "$build/memman" ] || quit "$build/memman is missing: make tools"
 for needed in setarch sqlite3 gcc python3; do
     command -v $needed >/dev/null || quit "$needed is missing"
@@ -64,8 +64,11 @@ for n in range(0, 20000, 3):
 print(len(text), len(back), len(words), sum(words.values()))
 END
 
-# memman OPTION...: runs or records $program, without address randomisation
-memman() { setarch -R "$build/memman" "$@" -- "${program[@]}" <"$input"; }
+# fixed COMMAND...: without address randomisation, and in the same environment
+# everywhere, as python3 copies it
+fixed() { env -i PATH=/usr/bin:/bin LC_ALL=C PYTHONMALLOC=malloc PYTHONHASHSEED=0 setarch -R "$@"; }
+# memman OPTION...: runs or records $program
+memman() { fixed "$build/memman" "$@" -- "${program[@]}" <"$input"; }
 # fate POOL: how $program ends in a pool of $heap, and what was refused
 fate() {
     local refused end
@@ -91,7 +94,7 @@ for name in sqlite3 cc1 python3; do
     cc1) program=("$cc1" -quiet -O1 functions.c -o -) ;;
     python3) program=(python3 words.py) ;;
     esac
-    "${program[@]}" <$input >../expected
+    fixed "${program[@]}" <$input >../expected
     for heap in ffit buddy ebuddy; do
         # The second trace is made where the pool will lie: cc1's requests depend on addresses.
         pool=1G
