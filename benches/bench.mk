@@ -3,6 +3,7 @@
 #   make bench         all workloads and allocators, five rounds
 #   make bench-quick   a fifth of the work, three rounds: under five minutes
 #   make bench-record  what recording a program costs
+#   make bench-enough  how much memory three programs need; BENCH_ARGS: where to put plots
 #   make bench-peers   installs the peers and the real programs (Debian)
 # BENCH_ARGS is handed on, as in: make bench BENCH_ARGS="--only redis --rounds 9"
 
@@ -13,7 +14,7 @@ BENCH_MISSING = $(shell while read -r p; do \
 	dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; \
 	done < $(BENCH_PACKAGES))
 
-.PHONY: bench bench-quick bench-record bench-peers
+.PHONY: bench bench-quick bench-record bench-enough bench-peers
 
 bench-peers:
 	$(if $(strip $(BENCH_MISSING)),$(BENCH_SUDO) apt-get install -y --no-install-recommends $(BENCH_MISSING),@true)
@@ -24,3 +25,6 @@ bench bench-quick: bench-peers $(LIBRARIES)
 
 bench-record: tools
 	benches/record.sh $(BUILD)
+
+bench-enough: tools
+	benches/enough.sh $(BUILD) $(BENCH_ARGS)
