@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use memman::analysis::bounds::{UNLIMITED, buddy_profile_size};
-use memman_fuzz::size::Profile;
+use memman_fuzz::profile::Profile;
 use memman_fuzz::{units, with_file};
 
 fn assert_profile(profile: &Profile) {

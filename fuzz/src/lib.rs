@@ -2,10 +2,10 @@
 //! operations of their tests, each followed by the whole-heap check. For the
 //! program: its rooms, and bytes as a file. May use: `tests/support`, `cli/src`.
 
+#[path = "../../cli/src/profile.rs"]
+pub mod profile;
 #[path = "../../cli/src/replay.rs"]
 pub mod replay;
-#[path = "../../cli/src/size.rs"]
-pub mod size;
 #[path = "../../tests/support/mod.rs"]
 pub mod support;
 #[path = "../../cli/src/trace.rs"]
