@@ -206,11 +206,9 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
     in_region(block, None, |region| {
         // SAFETY: the caller's promise.
         unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
-        if region.dirty() > config.retain && config.pool == 0 {
-            let limit = config.retain.max(region.stats().used as usize);
-            if region.dirty() > limit {
-                region.purge(limit / 2);
-            }
+        let used = || region.stats().used as usize;
+        if config.pool == 0 && region.dirty() > config.retain && region.dirty() > used() {
+            region.purge(config.retain.max(used()) / 2);
         }
         Ok(())
     })?
@@ -280,11 +278,13 @@ pub(super) unsafe fn extend(config: &Config, block: *mut u8, size: usize) -> Res
 /// region; whether there was any.
 pub(super) fn trim(config: &Config, keep: usize) -> bool {
     let mut any = false;
-    for heap in &HEAPS[..config.heaps] {
-        for region in heap.lock().regions() {
+    for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
+        let mut heap = heap.lock();
+        for region in heap.regions() {
             any |= region.dirty() > keep;
             region.purge(keep);
         }
+        heap.tell_dirty(number);
     }
     any
 }

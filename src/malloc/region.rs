@@ -440,15 +440,8 @@ impl Region {
         let (first, end) = self.pages(block, bytes, true);
         let (inner, inner_end) = self.pages(block, bytes, false);
         let mut zero = true;
-        if (first, end) == (inner, inner_end) {
-            self.touched.over(first, end, |word, mask| {
-                zero &= *word & mask == 0;
-                *word |= mask;
-            });
-        } else {
-            self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
-            self.touched.over(first, end, |word, mask| *word |= mask);
-        }
+        self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+        self.touched.over(first, end, |word, mask| *word |= mask);
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {
