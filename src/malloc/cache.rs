@@ -3,8 +3,13 @@
 //! `process`, `config`, `message`, `region`, `platform`'s slot.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
-//! without locks. A slab in which other threads freed cells is in the *inbox* of
-//! its owner's cache, who looks there before it takes anything new.
+//! without locks. For each class one slab is *current*: its free cells are in the
+//! cache's list, from which malloc takes them and to which free puts them back.
+//! A slab in which other threads freed cells is in the *inbox* of its owner's
+//! cache, who looks there before it takes anything new.
+//!
+//! No cell is given out that does not bear the mark of a free one, and none that
+//! is in use does: whatever was freed twice, no block gets two owners.
 //!
 //! A cache outlives its thread. What its thread leaves behind goes to the
 //! *shared* cache, which has a lock: other threads take slabs from there before
@@ -12,17 +17,17 @@
 //! destructors of others, use it directly.
 
 use core::cell::UnsafeCell;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::{mem, ptr};
 
 use lock_api::{Mutex, RawMutex};
 
-use super::classes::{CLASSES, span_of};
+use super::classes::{CELL, CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
-use super::region::{header_of, mark_of};
+use super::region::{header_of, header_parts};
 use super::remote::{Cell, Inbox};
-use super::slab::{Kind, NOBODY, Slab, link, unlink};
+use super::slab::{ASIDE, FREED_TWICE, Kind, OWNER, Slab, link, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
@@ -36,10 +41,12 @@ const TICK_REFILLS: u32 = 8;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
 
-/// A thread's cache. The fast path reads `current` only.
+/// A thread's cache. The fast paths use `at_hand` only.
 #[repr(C, align(64))]
 pub(super) struct Cache {
-    /// For each class the slab that cells come from.
+    /// For each class the free cells of the current slab.
+    at_hand: [*mut Cell; CLASSES],
+    /// For each class the slab that cells come from; null without one.
     current: [*mut Slab; CLASSES],
     /// For each class the other slabs with free cells.
     partial: [*mut Slab; CLASSES],
@@ -60,7 +67,6 @@ struct Constant<T>(UnsafeCell<T>);
 // SAFETY: nothing writes it.
 unsafe impl<T> Sync for Constant<T> {}
 
-static NO_SLAB: Constant<Slab> = Constant(UnsafeCell::new(Slab::NONE));
 /// The cache of a thread that has not got one yet.
 static NO_CACHE: Constant<Cache> = Constant(UnsafeCell::new(Cache::EMPTY));
 /// The cache of a thread whose own has gone.
@@ -103,26 +109,31 @@ fn is_none(cache: *mut Cache) -> bool {
     cache == NO_CACHE.0.get() || cache == NO_CACHE_ANY_MORE.0.get()
 }
 
-/// Gets a cell from a cache's current slab; null where that has none at hand.
+/// Gets a cell that a cache has at hand; null where it has none, or one that
+/// does not bear the mark.
 ///
 /// # Safety
 /// `cache` is [`own`], and `class` below `CLASSES`.
 #[inline(always)]
 pub(super) unsafe fn get_fast(cache: *mut Cache, class: usize) -> *mut u8 {
-    // SAFETY: the current slab is the cache's, or NO_SLAB, which has no cell.
+    // SAFETY: the cells are the cache's; a place holder has none.
     unsafe {
-        let slab = *(*cache).current.get_unchecked(class);
-        let cell = (*slab).free;
-        if !cell.is_null() {
-            (*slab).free = (*cell).next;
-            (*cell).mark = ptr::null_mut();
-            (*slab).countdown = (*slab).countdown.wrapping_add(1);
+        let list = (*cache).at_hand.as_mut_ptr().add(class);
+        let cell = *list;
+        if cell.is_null() || !(*cell).is_marked() {
+            return ptr::null_mut();
         }
+        *list = (*cell).next;
+        platform::prefetch((*cell).next);
+        (*cell).mark = ptr::null();
         cell.cast()
     }
 }
 
-/// Frees a cell of one of this thread's slabs; else [`free_slow`].
+/// Frees a cell of one of this thread's slabs; else [`free_slow`]. In a slab that
+/// is not current it only writes: the cell's memory may have gone cold, and what
+/// it holds be long in coming. Whether it was freed before is seen when it is
+/// given out.
 ///
 /// # Safety
 /// Nobody uses the block any more.
@@ -130,30 +141,36 @@ pub(super) unsafe fn get_fast(cache: *mut Cache, class: usize) -> *mut u8 {
 pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: a header is its owner's alone; without a slab it has no owner.
     unsafe {
-        let slab = header_of(block);
-        platform::unless_thread!((*slab).owner(), return unsafe { free_slow(block) });
-        if (*block.cast::<Cell>()).mark == mark_of(block) {
-            free_slow(block);
-        } else if !push(slab, block) {
-            attend_own(slab);
+        let (cache, cell) = (own(), block.cast::<Cell>());
+        let (unit, chunk) = header_parts(block);
+        platform::unless_equal!(
+            unit,
+            chunk,
+            OWNER,
+            cache.addr(),
+            return unsafe { free_aside(unit, chunk, cache, cell) }
+        );
+        if (*cell).is_marked() {
+            return free_slow(block);
         }
+        let slab = unit.wrapping_byte_add(chunk);
+        Cell::push((*cache).at_hand.get_unchecked_mut(usize::from((*slab).class)), cell);
     }
 }
 
-/// Puts a cell back in its slab; false where the slab wants attention.
+/// Frees a cell of a slab that is not current, whose header is in two parts.
 ///
 /// # Safety
-/// The slab is the caller's, and the cell one of it that is in use.
+/// As [`free`].
 #[inline(always)]
-unsafe fn push(slab: *mut Slab, cell: *mut u8) -> bool {
-    // SAFETY: the caller's promise.
+unsafe fn free_aside(unit: *mut Slab, chunk: usize, cache: *mut Cache, cell: *mut Cell) {
+    // SAFETY: as in `free`.
     unsafe {
-        let cell: *mut Cell = cell.cast();
-        (*cell).next = (*slab).free;
-        (*cell).mark = mark_of(cell.cast());
-        (*slab).free = cell;
-        (*slab).countdown = (*slab).countdown.wrapping_sub(1);
-        (*slab).countdown != 0
+        platform::unless_equal!(unit, chunk, OWNER, cache.addr() + ASIDE, return unsafe { free_slow(cell.cast()) });
+        let slab = unit.wrapping_byte_add(chunk);
+        if !(*slab).free(cell) {
+            attend_own(slab);
+        }
     }
 }
 
@@ -161,7 +178,8 @@ impl Cache {
     // What a cache is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
     const EMPTY: Cache = Cache {
-        current: [NO_SLAB.0.get(); CLASSES],
+        at_hand: [ptr::null_mut(); CLASSES],
+        current: [ptr::null_mut(); CLASSES],
         partial: [ptr::null_mut(); CLASSES],
         full: ptr::null_mut(),
         taken: [0; CLASSES],
@@ -202,15 +220,43 @@ impl Cache {
     fn link_full(&mut self, slab: *mut Slab) {
         // SAFETY: cache and slab are the caller's; no cell of it is free.
         unsafe {
-            (*slab).full = true;
-            (*slab).countdown = 1;
+            (*slab).set_full();
             link(&mut self.full, slab);
         }
     }
+
+    /// Takes a full slab in which cells were freed to those with free cells.
+    fn unlink_full(&mut self, slab: *mut Slab) {
+        // SAFETY: cache and slab are the caller's.
+        unsafe { unlink(&mut self.full, slab) };
+        self.link_partial(slab);
+    }
+
+    /// Takes a slab that is not current into the lists.
+    fn link(&mut self, slab: *mut Slab) {
+        // SAFETY: the slab is the caller's and in no list.
+        if unsafe { (*slab).used() == (*slab).capacity } {
+            self.link_full(slab);
+        } else {
+            self.link_partial(slab);
+        }
+    }
+
+    /// Puts the free cells of a class's current slab back: that slab, which is in
+    /// no list then, or null.
+    fn put_aside(&mut self, class: usize) -> *mut Slab {
+        let slab = mem::replace(&mut self.current[class], ptr::null_mut());
+        if !slab.is_null() {
+            let free = mem::replace(&mut self.at_hand[class], ptr::null_mut());
+            // SAFETY: the cache's own slab and its cells.
+            unsafe { (*slab).put_aside(free) };
+        }
+        slab
+    }
 }
 
-/// Gets a cell when the current slab of its class has none at hand; null where
-/// there is no memory. What was freed comes before what was never used.
+/// Gets a cell when none is at hand; null where there is no memory. What was
+/// freed comes before what was never used.
 ///
 /// # Safety
 /// `cache` is [`own`] or the shared cache, locked; no place holder.
@@ -224,16 +270,20 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
             }
         }
         sort(config, cache, SORT);
-        let current = (*cache).current[class];
-        if current == NO_SLAB.0.get() || (*current).free.is_null() {
+        let cell = (*cache).at_hand[class];
+        if cell.is_null() {
             let mut next = (*cache).partial[class];
             if !next.is_null() {
                 (*cache).unlink_partial(next);
             } else {
                 next = take_shared(config, cache, class);
                 if next.is_null() {
-                    if current != NO_SLAB.0.get() && (*current).extend() {
-                        return get_fast(cache, class);
+                    let current = (*cache).current[class];
+                    if !current.is_null() {
+                        (*cache).at_hand[class] = (*current).extend();
+                        if !(*cache).at_hand[class].is_null() {
+                            return get_fast(cache, class);
+                        }
                     }
                     next = new_slab(config, cache, class);
                 }
@@ -241,17 +291,14 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
                     return ptr::null_mut();
                 }
             }
-            if current != NO_SLAB.0.get() {
-                if (*current).used() == (*current).capacity() {
-                    (*cache).link_full(current);
-                } else {
-                    (*cache).link_partial(current);
-                }
+            let last = (*cache).put_aside(class);
+            if !last.is_null() {
+                (*cache).link(last);
             }
             (*cache).current[class] = next;
-            if (*next).free.is_null() {
-                (*next).extend();
-            }
+            (*cache).at_hand[class] = (*next).make_current();
+        } else if !(*cell).is_marked() {
+            fatal("malloc", FREED_TWICE, cell.cast());
         }
         get_fast(cache, class)
     }
@@ -274,7 +321,7 @@ unsafe fn take_shared(config: &Config, cache: *mut Cache, class: usize) -> *mut 
         let slab = (*shared).partial[class];
         if !slab.is_null() {
             (*shared).unlink_partial(slab);
-            (*slab).set_owner(platform::thread(), &raw mut (*cache).inbox);
+            (*slab).set_owner(cache.addr(), &raw mut (*cache).inbox);
         }
         slab
     }
@@ -301,8 +348,8 @@ unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Sla
         if fresh.zero && growing {
             platform::populate(fresh.block.as_ptr(), span);
         }
-        let owner = if (*cache).is_shared() { NOBODY } else { platform::thread() };
-        Slab::found(slab, fresh.block.as_ptr(), class, owner, &raw mut (*cache).inbox);
+        Slab::found(slab, fresh.block.as_ptr(), class);
+        (*slab).set_owner(cache.addr(), &raw mut (*cache).inbox);
         slab
     }
 }
@@ -321,17 +368,15 @@ unsafe fn attend_own(slab: *mut Slab) {
 /// Looks after a slab whose countdown has come to 0.
 ///
 /// # Safety
-/// Cache and slab are the caller's.
+/// Cache and slab are the caller's, and the slab is not current.
 #[cold]
 unsafe fn attend(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     // SAFETY: cache and slab are the caller's.
     unsafe {
-        if (*slab).full {
-            unlink(&mut (*cache).full, slab);
-            (*slab).full = false;
-            (*slab).countdown = (*slab).capacity() - 1;
-            (*cache).link_partial(slab);
-        } else if (*cache).current[usize::from((*slab).class)] != slab {
+        if (*slab).is_full() {
+            (*slab).set_partial((*slab).capacity - 1);
+            (*cache).unlink_full(slab);
+        } else {
             (*cache).unlink_partial(slab);
             release(config, slab);
         }
@@ -396,29 +441,33 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             fatal("free", "double free of", block);
         }
         let config = process::config();
-        if (*slab).owner() == platform::thread() {
-            // In another unit than the slab's first; or its contents are by
-            // chance the mark of a free cell.
-            if !push(slab, block) {
-                attend(config, own(), slab);
-            }
-            return;
+        // This thread's own are here that stand in another unit than the slab's
+        // first, or whose contents are by chance the mark of a free cell.
+        let (cache, cell) = (own(), block.cast::<Cell>());
+        if (*slab).is_current_in(cache.addr()) {
+            Cell::push(&mut (*cache).at_hand[usize::from((*slab).class)], cell);
+        } else if !(*slab).is_aside_in(cache.addr()) {
+            Slab::free_remotely(slab, cell);
+        } else if !(*slab).free(cell) {
+            attend(config, cache, slab);
         }
-        (*block.cast::<Cell>()).mark = mark_of(block);
-        Slab::free_remotely(slab, block.cast());
     }
 }
 
 /// Whether a cell was freed before. Its mark says so; in a slab of this thread
-/// it must also stand in the list, as a cell's contents may be the mark by
+/// it must also stand in a list, as a cell's contents may be the mark by
 /// chance.
 ///
 /// # Safety
 /// A cell of the slab, which is in being.
-pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *mut u8) -> bool {
-    // SAFETY: the caller's promise; the list is read by its owner only.
+pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *const u8) -> bool {
+    // SAFETY: the caller's promise; the lists are read by their owner only.
     unsafe {
-        (*cell.cast::<Cell>()).mark == mark_of(cell) && ((*slab).owner() != platform::thread() || (*slab).is_free(cell))
+        let (cache, cell) = (own(), cell.cast::<Cell>());
+        let current = (*slab).is_current_in(cache.addr());
+        let at_hand = if current { (*cache).at_hand[usize::from((*slab).class)] } else { ptr::null_mut() };
+        let others = !current && !(*slab).is_aside_in(cache.addr());
+        (*cell).is_marked() && (others || (*slab).has_free(at_hand, cell))
     }
 }
 
@@ -441,17 +490,15 @@ unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
 unsafe fn take_remote(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
-        let chain = (*slab).take_remote();
-        let used = (*slab).used() - chain.count;
-        (*chain.tail).next = (*slab).free;
-        (*slab).free = chain.head;
-        (*slab).countdown = used;
-        if (*slab).full {
-            unlink(&mut (*cache).full, slab);
-            (*slab).full = false;
-            (*cache).link_partial(slab);
+        if (*slab).is_current_in(cache.addr()) {
+            return (*slab).collect_current(&mut (*cache).at_hand[usize::from((*slab).class)]);
         }
-        if used == 0 && (*cache).current[usize::from((*slab).class)] != slab {
+        let was_full = (*slab).is_full();
+        (*slab).collect();
+        if was_full {
+            (*cache).unlink_full(slab);
+        }
+        if (*slab).used() == 0 {
             (*cache).unlink_partial(slab);
             release(config, slab);
         }
@@ -503,8 +550,8 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
         {
             let _lock = SHARED.lock.lock();
             for class in 0..CLASSES {
-                let current = core::mem::replace(&mut (*cache).current[class], NO_SLAB.0.get());
-                if current != NO_SLAB.0.get() {
+                let current = (*cache).put_aside(class);
+                if !current.is_null() {
                     share(config, current);
                 }
                 while !(*cache).partial[class].is_null() {
@@ -537,12 +584,8 @@ unsafe fn share(config: &Config, slab: *mut Slab) {
         if (*slab).used() == 0 {
             return release(config, slab);
         }
-        (*slab).set_owner(NOBODY, &raw mut shared.inbox);
-        if (*slab).used() == (*slab).capacity() {
-            shared.link_full(slab);
-        } else {
-            shared.link_partial(slab);
-        }
+        (*slab).set_owner((&raw const *shared).addr(), &raw mut shared.inbox);
+        shared.link(slab);
     }
 }
 
@@ -563,9 +606,15 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
         }
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
-        for current in &mut (*cache).current {
-            if *current != NO_SLAB.0.get() && (**current).used() == 0 {
-                release(config, core::mem::replace(current, NO_SLAB.0.get()));
+        for class in 0..CLASSES {
+            let slab = (*cache).put_aside(class);
+            if slab.is_null() {
+                continue;
+            }
+            if (*slab).used() == 0 {
+                release(config, slab);
+            } else {
+                (*cache).link(slab);
             }
         }
     }
@@ -580,15 +629,17 @@ pub(super) unsafe fn free_bytes(cache: *mut Cache) -> usize {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         for class in 0..CLASSES {
+            let mut free = 0;
             let mut slab = (*cache).partial[class];
-            let current = (*cache).current[class];
             while !slab.is_null() {
-                bytes += ((*slab).capacity() - (*slab).used()) as usize * (*slab).cell() as usize;
+                free += (*slab).capacity - (*slab).used();
                 slab = (*slab).next;
             }
-            if current != NO_SLAB.0.get() {
-                bytes += ((*current).capacity() - (*current).used()) as usize * (*current).cell() as usize;
+            let current = (*cache).current[class];
+            if !current.is_null() {
+                free += (*current).unused((*cache).at_hand[class]);
             }
+            bytes += free as usize * CELL[class] as usize;
         }
     }
     bytes
@@ -596,8 +647,8 @@ pub(super) unsafe fn free_bytes(cache: *mut Cache) -> usize {
 
 /// Locks the shared cache and the list of idle ones before a fork.
 pub(super) fn lock() {
-    core::mem::forget(SHARED.idle.lock());
-    core::mem::forget(SHARED.lock.lock());
+    mem::forget(SHARED.idle.lock());
+    mem::forget(SHARED.lock.lock());
 }
 
 /// Unlocks them in the parent.

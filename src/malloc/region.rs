@@ -66,20 +66,30 @@ const GROWS_HUGE: usize = 16 << 20;
 /// `address` is below 2^47: it was a pointer.
 #[inline(always)]
 pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
-    // SAFETY: the caller's promise; each entry leads to UNITS headers,
-    // those of `none` where it is 0.
-    unsafe {
-        let entry = HEADERS.of.get_unchecked(address.addr() >> CHUNK_SHIFT).load(Ordering::Relaxed);
-        mark_of(address).wrapping_byte_add(entry).cast()
-    }
+    // SAFETY: the caller's promise.
+    let (unit, chunk) = unsafe { header_parts(address) };
+    unit.wrapping_byte_add(chunk)
 }
 
-/// Where the header would be if the chunk had none: what marks a free
-/// cell, as it is at hand when a cell is freed, and nobody else's data.
+/// The two parts of which [`header_of`] is the sum, as the processor can add
+/// them by itself.
+///
+/// # Safety
+/// As there.
 #[inline(always)]
-pub(super) fn mark_of(address: *const u8) -> *mut u8 {
+pub(super) unsafe fn header_parts(address: *const u8) -> (*mut Slab, usize) {
+    // SAFETY: the caller's promise; each entry leads to UNITS headers,
+    // those of `none` where it is 0.
+    let chunk = unsafe { HEADERS.of.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
     let unit = (address.addr() >> (UNIT_SHIFT - SLAB_SHIFT)) as u32 & ((UNITS as u32 - 1) << SLAB_SHIFT);
-    (&raw const HEADERS.none).cast::<u8>().cast_mut().wrapping_byte_add(unit as usize)
+    (mark().cast_mut().wrapping_byte_add(unit as usize).cast(), chunk)
+}
+
+/// What marks a free cell: an address that [`header_of`] has at hand, and that
+/// is nobody else's data.
+#[inline(always)]
+pub(super) fn mark() -> *const u8 {
+    (&raw const HEADERS.none).cast()
 }
 
 const SLAB_SHIFT: u32 = size_of::<Slab>().trailing_zeros();

@@ -38,7 +38,7 @@ use crate::heap::ALIGNMENT;
 #[repr(C)]
 pub(super) struct Cell {
     pub next: *mut Cell,
-    pub mark: *mut u8,
+    pub mark: *const u8,
 }
 
 /// Free cells of one slab, linked, from `head` to `tail`.

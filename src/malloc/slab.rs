@@ -1,28 +1,36 @@
 //! Slabs: spans cut into equal cells. A slab's header stands in its region's
 //! table, not in the slab, and is found from a cell's address alone. May use:
-//! `classes`, `region`, `remote`.
+//! `classes`, `message`, `region`, `remote`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
-//!                                            ^ fresh                ^ limit
+//!          |------------- fresh ------------>|
+//!          |---------------------- capacity ---------------------->|
 //! ```
 //!
-//! `countdown` is the number of frees until the slab's owner has to look after
-//! it: for a slab with free cells the cells in use, so that it is 0 when the
-//! slab is empty; for a full slab 1, so that the first free puts it back in the
-//! owner's lists. One decrement thus serves for both.
+//! A slab is *current* where its cache takes cells from: then all its free cells
+//! are in the cache's list, and the header is only read. Else `free` has them,
+//! and `countdown` is the number of frees until the cache has to look after the
+//! slab: for one with free cells the cells in use, so that it is 0 when the slab
+//! is empty; for a full one 1, so that the first free puts it back in the
+//! cache's lists. One decrement thus serves for both.
 
-use core::mem::offset_of;
-use core::ptr;
+use core::iter;
+use core::mem::{self, offset_of};
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::classes::{CELL, CLASSES, span_of};
-use super::region::{UNIT, UNIT_SHIFT};
+use super::message::fatal;
+use super::region::{UNIT, UNIT_SHIFT, mark};
 use super::remote::{Cell, Chain, Inbox, Others};
 use crate::platform::PAGE;
 
-/// The owner of slabs of the shared cache: no thread.
-pub(super) const NOBODY: usize = 1;
+/// What is added to the owner of a slab that is not current.
+pub(super) const ASIDE: usize = 1;
+/// Where in a header its owner is, for the comparison that is all of the way to
+/// free that goes wrong for others' slabs.
+pub(super) const OWNER: usize = offset_of!(Slab, owner);
 
 /// What a header says of its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +47,22 @@ pub(super) enum Kind {
 /// The header of a slab: a cache line for its owner, and one for the others.
 ///
 /// Invariant: what has no comment of its own is the owner's alone, or, where
-/// that is nobody, belongs to whoever holds the shared cache's lock. `owner`,
-/// `kind`, `class`, `limit` and `base` may be read by anyone who has a cell of the
-/// slab.
+/// that is the shared cache, belongs to whoever holds its lock. `owner`, `kind`,
+/// `class`, `capacity` and `base` may be read by anyone who has a cell of the slab.
 #[repr(C, align(128))]
 pub(super) struct Slab {
-    pub free: *mut Cell,
-    /// The thread whose cache it is in.
+    free: *mut Cell,
+    /// The address of the cache it is in, and [`ASIDE`] where it is not current
+    /// there.
     owner: AtomicUsize,
-    pub countdown: u32,
+    countdown: u32,
+    /// The cells that were ever free or in use.
     fresh: u32,
-    limit: u32,
+    /// The cells that it has room for.
+    pub capacity: u32,
     pub kind: Kind,
     pub class: u8,
-    pub full: bool,
+    full: bool,
     /// The units of the slab; for a tail, how many headers before its head is.
     units: u8,
     pub next: *mut Slab,
@@ -74,15 +84,15 @@ const _: () = {
 };
 
 impl Slab {
-    /// The slab that a cache without any points to: no cell, ever.
+    /// The header of a unit in which there is no slab.
     // What a header is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
-    pub const NONE: Slab = Slab {
+    const NONE: Slab = Slab {
         free: ptr::null_mut(),
         owner: AtomicUsize::new(0),
         countdown: 0,
         fresh: 0,
-        limit: 0,
+        capacity: 0,
         kind: Kind::None,
         class: 0,
         full: false,
@@ -93,14 +103,13 @@ impl Slab {
         others: Others::NONE,
     };
 
-    /// Makes the span at `base`, whose header this is, a slab.
+    /// Makes the span at `base`, whose header this is, a slab, in no cache yet.
     ///
     /// # Safety
     /// The span is the caller's, `span_of(class)` bytes at a multiple of
     /// `UNIT`, and so are its headers.
-    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, owner: usize, inbox: *mut Inbox) {
+    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize) {
         let span = span_of(class);
-        let cell = CELL[class];
         let units = (span >> UNIT_SHIFT) as u8;
         // SAFETY: the headers of the span, one after the other: the span lies
         // within a chunk, as it is aligned to its size.
@@ -109,19 +118,20 @@ impl Slab {
                 this.add(usize::from(unit)).write(Slab { kind: Kind::Tail, units: unit, ..Slab::NONE });
             }
             this.write(Slab {
-                limit: span as u32 / cell * cell,
+                capacity: span as u32 / CELL[class],
                 base,
                 kind: Kind::Head,
                 class: class as u8,
                 units,
                 ..Slab::NONE
             });
-            (*this).set_owner(owner, inbox);
         }
     }
 
     /// Takes the headers of a slab out of use, and the marks off its cells:
-    /// whoever gets the span next may copy what he finds there. The span.
+    /// whoever gets the span next may copy what he finds there. A cell without
+    /// the mark is in use, and another was freed twice: that ends the process. The
+    /// span.
     ///
     /// # Safety
     /// The slab is the caller's, empty and in no list.
@@ -129,8 +139,12 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             let base = (*this).base;
-            for cell in (0..(*this).fresh).step_by((*this).cell() as usize) {
-                (*base.byte_add(cell as usize).cast::<Cell>()).mark = ptr::null_mut();
+            for number in 0..(*this).fresh {
+                let cell = (*this).at(number);
+                if !(*cell).is_marked() {
+                    fatal("free", FREED_TWICE, cell.cast());
+                }
+                (*cell).mark = ptr::null();
             }
             for unit in 0..usize::from((*this).units) {
                 this.add(unit).write(Slab::NONE);
@@ -148,16 +162,75 @@ impl Slab {
         unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).units)) } else { this } }
     }
 
-    /// The thread that owns the slab.
+    /// Whether it is the current one of its class in the cache at this address.
     #[inline(always)]
-    pub fn owner(&self) -> usize {
-        self.owner.load(Ordering::Relaxed)
+    pub fn is_current_in(&self, cache: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) == cache
     }
 
-    /// Puts the slab in the cache with this inbox: of a thread, or of [`NOBODY`].
-    pub fn set_owner(&self, owner: usize, inbox: *mut Inbox) {
-        self.owner.store(owner, Ordering::Relaxed);
+    /// Whether it is in the cache at this address, but not current.
+    #[inline(always)]
+    pub fn is_aside_in(&self, cache: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) == cache + ASIDE
+    }
+
+    /// Puts the slab in the cache at this address, with this inbox; not current.
+    pub fn set_owner(&self, cache: usize, inbox: *mut Inbox) {
+        self.owner.store(cache + ASIDE, Ordering::Relaxed);
         self.others.set_inbox(inbox);
+    }
+
+    /// Makes it current: its free cells, which it has not any more. Null only
+    /// where all its cells are in use.
+    ///
+    /// # Safety
+    /// The slab is the caller's, not current, and in no list.
+    pub unsafe fn make_current(&mut self) -> *mut Cell {
+        self.owner.store(self.owner.load(Ordering::Relaxed) - ASIDE, Ordering::Relaxed);
+        let free = mem::replace(&mut self.free, ptr::null_mut());
+        // SAFETY: the caller's promise.
+        if free.is_null() { unsafe { self.extend() } } else { free }
+    }
+
+    /// Ends its being current; `free` are its free cells.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and current.
+    pub unsafe fn put_aside(&mut self, free: *mut Cell) {
+        // SAFETY: the caller's promise.
+        self.countdown = self.fresh - unsafe { self.count(free) };
+        self.free = free;
+        self.owner.store(self.owner.load(Ordering::Relaxed) + ASIDE, Ordering::Relaxed);
+    }
+
+    /// Frees a cell; false where the slab wants attention.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and not current, and the cell one of it that is in
+    /// use.
+    #[inline(always)]
+    pub unsafe fn free(&mut self, cell: *mut Cell) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { Cell::push(&mut self.free, cell) };
+        self.countdown = self.countdown.wrapping_sub(1);
+        self.countdown != 0
+    }
+
+    /// Says that no cell is free, so that the next that is freed wants attention.
+    pub fn set_full(&mut self) {
+        self.full = true;
+        self.countdown = 1;
+    }
+
+    /// Says that only so many cells are in use.
+    pub fn set_partial(&mut self, used: u32) {
+        self.full = false;
+        self.countdown = used;
+    }
+
+    /// Whether it was [set full](Slab::set_full).
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The slab of which these are the others.
@@ -175,16 +248,45 @@ impl Slab {
     /// A cell of the slab that nobody uses any more.
     pub unsafe fn free_remotely(this: *mut Slab, cell: *mut Cell) {
         // SAFETY: the caller's promise.
-        unsafe { Others::free(&raw mut (*this).others, (*this).base, cell) }
+        unsafe {
+            (*cell).mark = mark();
+            Others::free(&raw mut (*this).others, (*this).base, cell);
+        }
     }
 
-    /// Takes the cells that other threads freed, of which there are some.
+    /// Takes the cells that other threads freed, of which there are some, and
+    /// puts `free` behind them.
     ///
     /// # Safety
     /// The slab is the caller's, and was in its inbox.
-    pub unsafe fn take_remote(&self) -> Chain {
+    unsafe fn take_remote(&self, free: *mut Cell) -> Chain {
         // SAFETY: the caller's promise.
-        unsafe { self.others.take(self.base) }
+        unsafe {
+            let chain = self.others.take(self.base);
+            (*chain.tail).next = free;
+            chain
+        }
+    }
+
+    /// Puts the cells that other threads freed, of which there are some, in front
+    /// of the free ones of a current slab.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and current, and was in its inbox.
+    pub unsafe fn collect_current(&self, free: &mut *mut Cell) {
+        // SAFETY: the caller's promise.
+        *free = unsafe { self.take_remote(*free) }.head;
+    }
+
+    /// Makes the cells that other threads freed, of which there are some, free.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and not current, and was in its inbox.
+    pub unsafe fn collect(&mut self) {
+        // SAFETY: the caller's promise.
+        let chain = unsafe { self.take_remote(self.free) };
+        self.free = chain.head;
+        self.set_partial(self.used().wrapping_sub(chain.count));
     }
 
     /// The size of its cells.
@@ -192,65 +294,102 @@ impl Slab {
         CELL[usize::from(self.class)]
     }
 
-    /// The cells that the slab has room for.
-    pub fn capacity(&self) -> u32 {
-        self.limit / self.cell()
+    /// The cell of a number.
+    fn at(&self, number: u32) -> *mut Cell {
+        self.base.wrapping_byte_add((number * self.cell()) as usize).cast()
     }
 
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < self.limit as usize && offset.is_multiple_of(self.cell() as usize)
+        let cell = self.cell() as usize;
+        offset < self.capacity as usize * cell && offset.is_multiple_of(cell)
     }
 
-    /// Whether a cell stands in the list of free ones; looks at all.
+    /// Whether a cell is in one of the slab's lists, that of its free ones or
+    /// `at_hand`; looks at all.
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn is_free(&self, cell: *const u8) -> bool {
-        let mut free = self.free;
-        while !free.is_null() {
-            if free.cast_const().cast() == cell {
-                return true;
-            }
-            // SAFETY: a free cell of ours.
-            free = unsafe { (*free).next };
-        }
-        false
+    pub unsafe fn has_free(&self, at_hand: *const Cell, cell: *const Cell) -> bool {
+        let most = self.capacity as usize;
+        // SAFETY: the caller's promise.
+        unsafe { Cell::list(self.free).take(most).chain(Cell::list(at_hand).take(most)).any(|free| free == cell) }
     }
 
-    /// Puts never used cells on the empty list of free ones, a page at a time,
-    /// so that memory is touched only as it is needed; false where none are
-    /// left.
+    /// Makes a list of never used cells, a page of them, so that memory is touched
+    /// only as it is needed; null where none are left.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and current.
+    pub unsafe fn extend(&mut self) -> *mut Cell {
+        let mut list = ptr::null_mut();
+        let count = (self.capacity - self.fresh).min((PAGE as u32 / self.cell()).max(1));
+        for number in (self.fresh..self.fresh + count).rev() {
+            // SAFETY: a cell that nobody has.
+            unsafe { Cell::push(&mut list, self.at(number)) };
+        }
+        self.fresh += count;
+        list
+    }
+
+    /// The cells that are not in use, where it is current and `free` are at hand.
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn extend(&mut self) -> bool {
-        let size = self.cell();
-        let left = (self.limit - self.fresh) / size;
-        if left == 0 {
-            return false;
-        }
-        let count = left.min((PAGE as u32 / size).max(1));
-        let end = self.fresh + count * size;
-        let mut at = self.fresh;
-        // SAFETY: cells of the slab that nobody has.
-        unsafe {
-            self.free = self.base.byte_add(at as usize).cast();
-            while at + size < end {
-                let cell: *mut Cell = self.base.byte_add(at as usize).cast();
-                at += size;
-                (*cell).next = self.base.byte_add(at as usize).cast();
-            }
-            (*self.base.byte_add(at as usize).cast::<Cell>()).next = ptr::null_mut();
-        }
-        self.fresh = end;
-        true
+    pub unsafe fn unused(&self, free: *const Cell) -> u32 {
+        // SAFETY: the caller's promise.
+        self.capacity - self.fresh + unsafe { self.count(free) }
     }
 
-    /// The cells in use.
+    /// How many free cells are in a list.
+    ///
+    /// # Safety
+    /// The slab and the list are the caller's.
+    unsafe fn count(&self, list: *const Cell) -> u32 {
+        // SAFETY: the caller's promise.
+        let count = unsafe { Cell::list(list) }.take(self.capacity as usize + 1).count() as u32;
+        if count > self.fresh {
+            fatal("free", FREED_TWICE, list.cast());
+        }
+        count
+    }
+
+    /// The cells in use, where it is not current.
     pub fn used(&self) -> u32 {
-        if self.full { self.capacity() } else { self.countdown }
+        if self.full { self.capacity } else { self.countdown }
+    }
+}
+
+/// What is wrong with a cell that is not marked as it should be.
+pub(super) const FREED_TWICE: &str = "freed twice, or written to after free:";
+
+impl Cell {
+    /// Puts a cell in front of a list.
+    ///
+    /// # Safety
+    /// Cell and list are the caller's.
+    #[inline(always)]
+    pub unsafe fn push(list: &mut *mut Cell, cell: *mut Cell) {
+        // SAFETY: the caller's promise.
+        unsafe { cell.write(Cell { next: *list, mark: mark() }) };
+        *list = cell;
+    }
+
+    /// Whether it looks free; contents may do so by chance.
+    #[inline(always)]
+    pub fn is_marked(&self) -> bool {
+        self.mark == mark()
+    }
+
+    /// The cells of a list; for ever, where one was freed twice.
+    ///
+    /// # Safety
+    /// The list is the caller's, and does not change meanwhile.
+    unsafe fn list(first: *const Cell) -> impl Iterator<Item = *const Cell> {
+        // SAFETY: the caller's promise.
+        iter::successors(NonNull::new(first.cast_mut()), |cell| NonNull::new(unsafe { cell.as_ref() }.next))
+            .map(|cell| cell.as_ptr().cast_const())
     }
 }
 

@@ -119,3 +119,16 @@ pub(crate) unsafe fn remap(base: *mut u8, bytes: usize, new: usize) -> Option<No
         keeping_errno(|| unsafe { libc::syscall(libc::SYS_mremap, base, bytes, new, libc::MREMAP_MAYMOVE, 0) });
     if mapped == -1 { None } else { NonNull::new(ptr::with_exposed_provenance_mut(mapped as usize)) }
 }
+
+/// Says that this memory will be used soon; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which reads nothing.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

@@ -57,27 +57,21 @@ pub(crate) fn set_slot(value: *mut u8) {
     }
 }
 
-/// A number that no other living thread has, in one instruction: the address
-/// of the thread's control block, which the ABI keeps at its own beginning.
-#[inline(always)]
-pub(crate) fn thread() -> usize {
-    let value: usize;
-    // SAFETY: reads this thread's own word.
-    unsafe { asm!("mov {t}, qword ptr fs:[0]", t = out(reg) value, options(nostack, preserves_flags, readonly, pure)) };
-    value
-}
-
-/// Does `$otherwise`, which does not return here, where `$number` is not this
-/// [`thread`]: one comparison with memory, and a jump that is not taken.
-macro_rules! unless_thread {
-    ($number:expr, $otherwise:expr) => {
+/// Does `$otherwise`, which does not return here, where the word at `$base`
+/// plus `$index` plus the constant `$offset` bytes is not `$value`: one comparison
+/// with memory, which may be written meanwhile, and a jump that is not taken.
+macro_rules! unless_equal {
+    ($base:expr, $index:expr, $offset:expr, $value:expr, $otherwise:expr) => {
         core::arch::asm!(
-            "cmp {number}, qword ptr fs:[0]",
+            "cmp qword ptr [{base} + {index} + {offset}], {value}",
             "jne {otherwise}",
-            number = in(reg) $number,
+            base = in(reg) $base,
+            index = in(reg) $index,
+            offset = const $offset,
+            value = in(reg) $value,
             otherwise = label { $otherwise },
             options(nostack, readonly),
         )
     };
 }
-pub(crate) use unless_thread;
+pub(crate) use unless_equal;

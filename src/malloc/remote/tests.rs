@@ -52,7 +52,7 @@ impl Slab {
         Slab {
             others: Others { inbox: Default::default(), remote: Default::default(), next: Default::default() },
             contents: Default::default(),
-            memory: [const { Cell { next: ptr::null_mut(), mark: ptr::null_mut() } }; CELLS],
+            memory: [const { Cell { next: ptr::null_mut(), mark: ptr::null() } }; CELLS],
             owned: UnsafeCell::default(),
         }
     }
