@@ -22,12 +22,12 @@ use core::{mem, ptr};
 
 use lock_api::{Mutex, RawMutex};
 
-use super::classes::{CELL, CLASSES, span_of};
+use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
 use super::region::{header_of, header_parts};
 use super::remote::{Cell, Inbox};
-use super::slab::{ASIDE, FREED_TWICE, Kind, OWNER, Slab, link, unlink};
+use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab, link, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
@@ -130,10 +130,10 @@ pub(super) unsafe fn get_fast(cache: *mut Cache, class: usize) -> *mut u8 {
     }
 }
 
-/// Frees a cell of one of this thread's slabs; else [`free_slow`]. In a slab that
-/// is not current it only writes: the cell's memory may have gone cold, and what
-/// it holds be long in coming. Whether it was freed before is seen when it is
-/// given out.
+/// Frees a cell of one of this thread's slabs; else [`free_slow`]. Whether it was
+/// freed before it sees in a young slab only: in others the cell's memory may have
+/// gone cold and be long in coming, so that free only writes there, and malloc
+/// sees it.
 ///
 /// # Safety
 /// Nobody uses the block any more.
@@ -143,30 +143,24 @@ pub(super) unsafe fn free(block: *mut u8) {
     unsafe {
         let (cache, cell) = (own(), block.cast::<Cell>());
         let (unit, chunk) = header_parts(block);
-        platform::unless_equal!(
-            unit,
-            chunk,
-            OWNER,
-            cache.addr(),
-            return unsafe { free_aside(unit, chunk, cache, cell) }
-        );
+        platform::unless_equal!(unit, chunk, OWNER, cache.addr(), return unsafe { free_old(unit, chunk, cache, cell) });
         if (*cell).is_marked() {
             return free_slow(block);
         }
         let slab = unit.wrapping_byte_add(chunk);
-        Cell::push((*cache).at_hand.get_unchecked_mut(usize::from((*slab).class)), cell);
+        Cell::push((*cache).at_hand.as_mut_ptr().add(usize::from((*slab).class)), cell);
     }
 }
 
-/// Frees a cell of a slab that is not current, whose header is in two parts.
+/// Frees a cell of a slab that is not young, whose header is in two parts.
 ///
 /// # Safety
 /// As [`free`].
 #[inline(always)]
-unsafe fn free_aside(unit: *mut Slab, chunk: usize, cache: *mut Cache, cell: *mut Cell) {
+unsafe fn free_old(unit: *mut Slab, chunk: usize, cache: *mut Cache, cell: *mut Cell) {
     // SAFETY: as in `free`.
     unsafe {
-        platform::unless_equal!(unit, chunk, OWNER, cache.addr() + ASIDE, return unsafe { free_slow(cell.cast()) });
+        platform::unless_equal!(unit, chunk, OWNER, cache.addr() + OLD, return unsafe { free_slow(cell.cast()) });
         let slab = unit.wrapping_byte_add(chunk);
         if !(*slab).free(cell) {
             attend_own(slab);
@@ -247,9 +241,8 @@ impl Cache {
     fn put_aside(&mut self, class: usize) -> *mut Slab {
         let slab = mem::replace(&mut self.current[class], ptr::null_mut());
         if !slab.is_null() {
-            let free = mem::replace(&mut self.at_hand[class], ptr::null_mut());
-            // SAFETY: the cache's own slab and its cells.
-            unsafe { (*slab).put_aside(free) };
+            // SAFETY: the cache's own slab.
+            unsafe { (*slab).put_aside() };
         }
         slab
     }
@@ -279,11 +272,8 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
                 next = take_shared(config, cache, class);
                 if next.is_null() {
                     let current = (*cache).current[class];
-                    if !current.is_null() {
-                        (*cache).at_hand[class] = (*current).extend();
-                        if !(*cache).at_hand[class].is_null() {
-                            return get_fast(cache, class);
-                        }
+                    if !current.is_null() && (*current).extend() {
+                        return get_fast(cache, class);
                     }
                     next = new_slab(config, cache, class);
                 }
@@ -296,7 +286,7 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
                 (*cache).link(last);
             }
             (*cache).current[class] = next;
-            (*cache).at_hand[class] = (*next).make_current();
+            (*next).make_current(&raw mut (*cache).at_hand[class]);
         } else if !(*cell).is_marked() {
             fatal("malloc", FREED_TWICE, cell.cast());
         }
@@ -368,12 +358,14 @@ unsafe fn attend_own(slab: *mut Slab) {
 /// Looks after a slab whose countdown has come to 0.
 ///
 /// # Safety
-/// Cache and slab are the caller's, and the slab is not current.
+/// Cache and slab are the caller's.
 #[cold]
 unsafe fn attend(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     // SAFETY: cache and slab are the caller's.
     unsafe {
-        if (*slab).is_full() {
+        if (*slab).is_current() {
+            (*slab).rest();
+        } else if (*slab).is_full() {
             (*slab).set_partial((*slab).capacity - 1);
             (*cache).unlink_full(slab);
         } else {
@@ -437,19 +429,15 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         if !(*slab).is_cell(block) {
             fatal("free", "invalid pointer", block);
         }
-        if is_freed(slab, block) {
+        if (*slab).is_young() && is_freed(slab, block) {
             fatal("free", "double free of", block);
         }
-        let config = process::config();
-        // This thread's own are here that stand in another unit than the slab's
-        // first, or whose contents are by chance the mark of a free cell.
-        let (cache, cell) = (own(), block.cast::<Cell>());
-        if (*slab).is_current_in(cache.addr()) {
-            Cell::push(&mut (*cache).at_hand[usize::from((*slab).class)], cell);
-        } else if !(*slab).is_aside_in(cache.addr()) {
-            Slab::free_remotely(slab, cell);
-        } else if !(*slab).free(cell) {
-            attend(config, cache, slab);
+        if !(*slab).is_in(own().addr()) {
+            Slab::free_remotely(slab, block.cast());
+        } else if !(*slab).free(block.cast()) {
+            // This thread's own are here that stand in another unit than the slab's
+            // first, or whose contents are by chance the mark of a free cell.
+            attend_own(slab);
         }
     }
 }
@@ -463,11 +451,8 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
 pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *const u8) -> bool {
     // SAFETY: the caller's promise; the lists are read by their owner only.
     unsafe {
-        let (cache, cell) = (own(), cell.cast::<Cell>());
-        let current = (*slab).is_current_in(cache.addr());
-        let at_hand = if current { (*cache).at_hand[usize::from((*slab).class)] } else { ptr::null_mut() };
-        let others = !current && !(*slab).is_aside_in(cache.addr());
-        (*cell).is_marked() && (others || (*slab).has_free(at_hand, cell))
+        let cell = cell.cast::<Cell>();
+        (*cell).is_marked() && (!(*slab).is_in(own().addr()) || (*slab).has_free(cell))
     }
 }
 
@@ -490,15 +475,12 @@ unsafe fn sort(config: &Config, cache: *mut Cache, most: usize) {
 unsafe fn take_remote(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
-        if (*slab).is_current_in(cache.addr()) {
-            return (*slab).collect_current(&mut (*cache).at_hand[usize::from((*slab).class)]);
-        }
         let was_full = (*slab).is_full();
         (*slab).collect();
         if was_full {
             (*cache).unlink_full(slab);
         }
-        if (*slab).used() == 0 {
+        if !(*slab).is_current() && (*slab).used() == 0 {
             (*cache).unlink_partial(slab);
             release(config, slab);
         }
@@ -629,17 +611,15 @@ pub(super) unsafe fn free_bytes(cache: *mut Cache) -> usize {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         for class in 0..CLASSES {
-            let mut free = 0;
-            let mut slab = (*cache).partial[class];
-            while !slab.is_null() {
-                free += (*slab).capacity - (*slab).used();
-                slab = (*slab).next;
-            }
             let current = (*cache).current[class];
             if !current.is_null() {
-                free += (*current).unused((*cache).at_hand[class]);
+                bytes += ((*current).unused() * (*current).cell()) as usize;
             }
-            bytes += free as usize * CELL[class] as usize;
+            let mut slab = (*cache).partial[class];
+            while !slab.is_null() {
+                bytes += (((*slab).capacity - (*slab).used()) * (*slab).cell()) as usize;
+                slab = (*slab).next;
+            }
         }
     }
     bytes

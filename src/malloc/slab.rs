@@ -8,12 +8,15 @@
 //!          |---------------------- capacity ---------------------->|
 //! ```
 //!
-//! A slab is *current* where its cache takes cells from: then all its free cells
-//! are in the cache's list, and the header is only read. Else `free` has them,
-//! and `countdown` is the number of frees until the cache has to look after the
-//! slab: for one with free cells the cells in use, so that it is 0 when the slab
-//! is empty; for a full one 1, so that the first free puts it back in the
-//! cache's lists. One decrement thus serves for both.
+//! A slab is *current* where its cache takes cells from: all its free cells are
+//! in the cache's list then, else in `free`; `list` says where a freed cell goes.
+//! It is *young* while it is its first time to be current and it has cells that
+//! were never used.
+//!
+//! `countdown` is the number of frees until the cache has to look after a slab
+//! that is not current: for one with free cells the cells in use, so that it is 0
+//! when the slab is empty; for a full one 1, so that the first free puts it back
+//! in the cache's lists. One decrement thus serves for both.
 
 use core::iter;
 use core::mem::{self, offset_of};
@@ -23,11 +26,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::classes::{CELL, CLASSES, span_of};
 use super::message::fatal;
 use super::region::{UNIT, UNIT_SHIFT, mark};
-use super::remote::{Cell, Chain, Inbox, Others};
+use super::remote::{Cell, Inbox, Others};
 use crate::platform::PAGE;
 
-/// What is added to the owner of a slab that is not current.
-pub(super) const ASIDE: usize = 1;
+/// What is added to the owner of a slab that is not young.
+pub(super) const OLD: usize = 1;
 /// Where in a header its owner is, for the comparison that is all of the way to
 /// free that goes wrong for others' slabs.
 pub(super) const OWNER: usize = offset_of!(Slab, owner);
@@ -52,8 +55,7 @@ pub(super) enum Kind {
 #[repr(C, align(128))]
 pub(super) struct Slab {
     free: *mut Cell,
-    /// The address of the cache it is in, and [`ASIDE`] where it is not current
-    /// there.
+    /// The address of the cache it is in, and [`OLD`] where it is not young.
     owner: AtomicUsize,
     countdown: u32,
     /// The cells that were ever free or in use.
@@ -65,6 +67,8 @@ pub(super) struct Slab {
     full: bool,
     /// The units of the slab; for a tail, how many headers before its head is.
     units: u8,
+    /// The list that a freed cell goes to.
+    list: *mut *mut Cell,
     pub next: *mut Slab,
     pub prev: *mut Slab,
     pub base: *mut u8,
@@ -97,6 +101,7 @@ impl Slab {
         class: 0,
         full: false,
         units: 0,
+        list: ptr::null_mut(),
         next: ptr::null_mut(),
         prev: ptr::null_mut(),
         base: ptr::null_mut(),
@@ -123,6 +128,7 @@ impl Slab {
                 kind: Kind::Head,
                 class: class as u8,
                 units,
+                list: &raw mut (*this).free,
                 ..Slab::NONE
             });
         }
@@ -162,56 +168,78 @@ impl Slab {
         unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).units)) } else { this } }
     }
 
-    /// Whether it is the current one of its class in the cache at this address.
-    #[inline(always)]
-    pub fn is_current_in(&self, cache: usize) -> bool {
-        self.owner.load(Ordering::Relaxed) == cache
+    /// Whether it is in the cache at this address.
+    pub fn is_in(&self, cache: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) & !OLD == cache
     }
 
-    /// Whether it is in the cache at this address, but not current.
-    #[inline(always)]
-    pub fn is_aside_in(&self, cache: usize) -> bool {
-        self.owner.load(Ordering::Relaxed) == cache + ASIDE
+    /// Whether it is young.
+    pub fn is_young(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) & OLD == 0
     }
 
     /// Puts the slab in the cache at this address, with this inbox; not current.
     pub fn set_owner(&self, cache: usize, inbox: *mut Inbox) {
-        self.owner.store(cache + ASIDE, Ordering::Relaxed);
+        self.owner.store(cache | OLD, Ordering::Relaxed);
         self.others.set_inbox(inbox);
     }
 
-    /// Makes it current: its free cells, which it has not any more. Null only
-    /// where all its cells are in use.
-    ///
-    /// # Safety
-    /// The slab is the caller's, not current, and in no list.
-    pub unsafe fn make_current(&mut self) -> *mut Cell {
-        self.owner.store(self.owner.load(Ordering::Relaxed) - ASIDE, Ordering::Relaxed);
-        let free = mem::replace(&mut self.free, ptr::null_mut());
-        // SAFETY: the caller's promise.
-        if free.is_null() { unsafe { self.extend() } } else { free }
+    fn set_young(&self, young: bool) {
+        let owner = self.owner.load(Ordering::Relaxed) & !OLD;
+        self.owner.store(if young { owner } else { owner | OLD }, Ordering::Relaxed);
     }
 
-    /// Ends its being current; `free` are its free cells.
+    /// Whether it is current.
+    pub fn is_current(&self) -> bool {
+        !ptr::eq(self.list, &raw const self.free)
+    }
+
+    /// Makes it current: its free cells are in `list` then, of which there is
+    /// at least one.
+    ///
+    /// # Safety
+    /// The slab is the caller's, with a cell that is not in use, not current, and
+    /// in no list of slabs. `list` is empty, and stays as long as it is current.
+    pub unsafe fn make_current(&mut self, list: *mut *mut Cell) {
+        self.list = list;
+        self.set_young(self.fresh == 0);
+        self.rest();
+        // SAFETY: the caller's promise.
+        unsafe {
+            *list = mem::replace(&mut self.free, ptr::null_mut());
+            if (*list).is_null() {
+                self.extend();
+            }
+        }
+    }
+
+    /// Says that a current slab wants no attention for a long time.
+    pub fn rest(&mut self) {
+        self.countdown = u32::MAX;
+    }
+
+    /// Ends its being current.
     ///
     /// # Safety
     /// The slab is the caller's, and current.
-    pub unsafe fn put_aside(&mut self, free: *mut Cell) {
+    pub unsafe fn put_aside(&mut self) {
         // SAFETY: the caller's promise.
-        self.countdown = self.fresh - unsafe { self.count(free) };
-        self.free = free;
-        self.owner.store(self.owner.load(Ordering::Relaxed) + ASIDE, Ordering::Relaxed);
+        unsafe {
+            self.countdown = self.capacity - self.unused();
+            self.free = mem::replace(&mut *self.list, ptr::null_mut());
+        }
+        self.list = &raw mut self.free;
+        self.set_young(false);
     }
 
     /// Frees a cell; false where the slab wants attention.
     ///
     /// # Safety
-    /// The slab is the caller's, and not current, and the cell one of it that is in
-    /// use.
+    /// The slab is the caller's, and the cell one of it that is in use.
     #[inline(always)]
     pub unsafe fn free(&mut self, cell: *mut Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::push(&mut self.free, cell) };
+        unsafe { Cell::push(self.list, cell) };
         self.countdown = self.countdown.wrapping_sub(1);
         self.countdown != 0
     }
@@ -254,39 +282,21 @@ impl Slab {
         }
     }
 
-    /// Takes the cells that other threads freed, of which there are some, and
-    /// puts `free` behind them.
+    /// Takes the cells that other threads freed, of which there are some.
     ///
     /// # Safety
     /// The slab is the caller's, and was in its inbox.
-    unsafe fn take_remote(&self, free: *mut Cell) -> Chain {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let chain = self.others.take(self.base);
-            (*chain.tail).next = free;
-            chain
-        }
-    }
-
-    /// Puts the cells that other threads freed, of which there are some, in front
-    /// of the free ones of a current slab.
-    ///
-    /// # Safety
-    /// The slab is the caller's, and current, and was in its inbox.
-    pub unsafe fn collect_current(&self, free: &mut *mut Cell) {
-        // SAFETY: the caller's promise.
-        *free = unsafe { self.take_remote(*free) }.head;
-    }
-
-    /// Makes the cells that other threads freed, of which there are some, free.
-    ///
-    /// # Safety
-    /// The slab is the caller's, and not current, and was in its inbox.
     pub unsafe fn collect(&mut self) {
         // SAFETY: the caller's promise.
-        let chain = unsafe { self.take_remote(self.free) };
-        self.free = chain.head;
-        self.set_partial(self.used().wrapping_sub(chain.count));
+        let count = unsafe {
+            let chain = self.others.take(self.base);
+            (*chain.tail).next = *self.list;
+            *self.list = chain.head;
+            chain.count
+        };
+        if !self.is_current() {
+            self.set_partial(self.used().wrapping_sub(count));
+        }
     }
 
     /// The size of its cells.
@@ -306,53 +316,46 @@ impl Slab {
         offset < self.capacity as usize * cell && offset.is_multiple_of(cell)
     }
 
-    /// Whether a cell is in one of the slab's lists, that of its free ones or
-    /// `at_hand`; looks at all.
+    /// Whether a cell is free; looks at all that are.
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn has_free(&self, at_hand: *const Cell, cell: *const Cell) -> bool {
-        let most = self.capacity as usize;
+    pub unsafe fn has_free(&self, cell: *const Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::list(self.free).take(most).chain(Cell::list(at_hand).take(most)).any(|free| free == cell) }
+        unsafe { Cell::list(*self.list) }.take(self.capacity as usize).any(|free| free == cell)
     }
 
-    /// Makes a list of never used cells, a page of them, so that memory is touched
-    /// only as it is needed; null where none are left.
+    /// Makes some never used cells free, a page of them, so that memory is touched
+    /// only as it is needed; false where none are left.
     ///
     /// # Safety
-    /// The slab is the caller's, and current.
-    pub unsafe fn extend(&mut self) -> *mut Cell {
-        let mut list = ptr::null_mut();
+    /// The slab is the caller's, and current, and no cell is free.
+    pub unsafe fn extend(&mut self) -> bool {
         let count = (self.capacity - self.fresh).min((PAGE as u32 / self.cell()).max(1));
         for number in (self.fresh..self.fresh + count).rev() {
             // SAFETY: a cell that nobody has.
-            unsafe { Cell::push(&mut list, self.at(number)) };
+            unsafe { Cell::push(self.list, self.at(number)) };
         }
         self.fresh += count;
-        list
+        if self.fresh == self.capacity {
+            self.set_young(false);
+        }
+        count > 0
     }
 
-    /// The cells that are not in use, where it is current and `free` are at hand.
+    /// The cells that are not in use; looks at all that are free.
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn unused(&self, free: *const Cell) -> u32 {
+    pub unsafe fn unused(&self) -> u32 {
         // SAFETY: the caller's promise.
-        self.capacity - self.fresh + unsafe { self.count(free) }
-    }
-
-    /// How many free cells are in a list.
-    ///
-    /// # Safety
-    /// The slab and the list are the caller's.
-    unsafe fn count(&self, list: *const Cell) -> u32 {
-        // SAFETY: the caller's promise.
+        let list = unsafe { *self.list };
+        // SAFETY: as above.
         let count = unsafe { Cell::list(list) }.take(self.capacity as usize + 1).count() as u32;
         if count > self.fresh {
             fatal("free", FREED_TWICE, list.cast());
         }
-        count
+        self.capacity - self.fresh + count
     }
 
     /// The cells in use, where it is not current.
@@ -370,10 +373,12 @@ impl Cell {
     /// # Safety
     /// Cell and list are the caller's.
     #[inline(always)]
-    pub unsafe fn push(list: &mut *mut Cell, cell: *mut Cell) {
+    pub unsafe fn push(list: *mut *mut Cell, cell: *mut Cell) {
         // SAFETY: the caller's promise.
-        unsafe { cell.write(Cell { next: *list, mark: mark() }) };
-        *list = cell;
+        unsafe {
+            cell.write(Cell { next: *list, mark: mark() });
+            *list = cell;
+        }
     }
 
     /// Whether it looks free; contents may do so by chance.
@@ -393,20 +398,22 @@ impl Cell {
     }
 }
 
-/// Puts a slab at the front of a list.
+/// Puts a slab at the end of a list, whose first `prev` is its last.
 ///
 /// # Safety
 /// List and slab are the caller's.
 pub(super) unsafe fn link(list: &mut *mut Slab, slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*slab).prev = ptr::null_mut();
-        (*slab).next = *list;
-        if !(*list).is_null() {
-            (**list).prev = slab;
+        (*slab).next = ptr::null_mut();
+        if list.is_null() {
+            (*slab).prev = slab;
+            *list = slab;
+        } else {
+            (*slab).prev = mem::replace(&mut (**list).prev, slab);
+            (*(*slab).prev).next = slab;
         }
     }
-    *list = slab;
 }
 
 /// Takes a slab out of a list.
@@ -417,13 +424,15 @@ pub(super) unsafe fn unlink(list: &mut *mut Slab, slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
         let (next, prev) = ((*slab).next, (*slab).prev);
-        if prev.is_null() {
+        if slab == *list {
             *list = next;
         } else {
             (*prev).next = next;
         }
         if !next.is_null() {
             (*next).prev = prev;
+        } else if !list.is_null() {
+            (**list).prev = prev;
         }
     }
 }
