@@ -36,6 +36,7 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
 ///
 /// # Safety
 /// Nobody uses the block any more.
+#[inline(never)]
 pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe {

@@ -25,6 +25,7 @@ use lock_api::{Mutex, RawMutex};
 use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::message::fatal;
+use super::outbox::Outbox;
 use super::region::{header_of, header_parts};
 use super::remote::{Cell, Inbox};
 use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab, link, unlink};
@@ -58,6 +59,7 @@ pub(super) struct Cache {
     /// The next in the list of caches without a thread.
     next: *mut Cache,
     inbox: Inbox,
+    outbox: Outbox,
 }
 
 /// A static that is never written: what slots point to without a cache.
@@ -180,6 +182,7 @@ impl Cache {
         refills: 0,
         next: ptr::null_mut(),
         inbox: Inbox::EMPTY,
+        outbox: Outbox::EMPTY,
     };
 
     /// Whether this is the shared cache, whose lock is then held.
@@ -260,6 +263,7 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
             (*cache).refills = (*cache).refills.wrapping_add(1);
             if (*cache).refills.is_multiple_of(TICK_REFILLS) {
                 heaps::tick(config);
+                (*cache).outbox.send();
             }
         }
         sort(config, cache, SORT);
@@ -392,12 +396,12 @@ unsafe fn release(config: &Config, slab: *mut Slab) {
 /// shared one. Null where there is no memory.
 ///
 /// # Safety
-/// `cache` is [`own`], and `class` below `CLASSES`.
+/// `class` is below `CLASSES`.
 #[cold]
-pub(super) unsafe fn get_slow(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
+pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
     // SAFETY: the caller's promise; the shared cache is used under its lock.
     unsafe {
-        let cache = if cache == NO_CACHE.0.get() { adopt(config) } else { cache };
+        let cache = with_cache(config);
         if is_none(cache) {
             let _lock = SHARED.lock.lock();
             let shared = SHARED.cache.get();
@@ -433,7 +437,8 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             fatal("free", "double free of", block);
         }
         if !(*slab).is_in(own().addr()) {
-            Slab::free_remotely(slab, block.cast());
+            let cache = with_cache(process::config());
+            Slab::free_remotely(slab, block.cast(), if is_none(cache) { None } else { Some(&mut (*cache).outbox) });
         } else if !(*slab).free(block.cast()) {
             // This thread's own are here that stand in another unit than the slab's
             // first, or whose contents are by chance the mark of a free cell.
@@ -487,8 +492,18 @@ unsafe fn take_remote(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     }
 }
 
+/// This thread's cache, which it now gets if it had none yet; a place holder
+/// where it can have none.
+#[inline(always)]
+fn with_cache(config: &Config) -> *mut Cache {
+    let cache = own();
+    if cache == NO_CACHE.0.get() { adopt(config) } else { cache }
+}
+
 /// Gives this thread a cache: one that a thread left, or a new one. Without
 /// memory for it, the place holder that it has.
+#[cold]
+#[inline(never)]
 fn adopt(config: &Config) -> *mut Cache {
     let idle = {
         let mut idle = SHARED.idle.lock();
@@ -527,6 +542,7 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         platform::set_slot(NO_CACHE_ANY_MORE.0.get().cast());
+        (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
         {
@@ -586,6 +602,7 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
             let _lock = SHARED.lock.lock();
             sort(config, SHARED.cache.get(), usize::MAX);
         }
+        (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
         for class in 0..CLASSES {

@@ -16,6 +16,8 @@ const STEPS: usize = MAX_SMALL / ALIGNMENT;
 
 /// The cells' sizes.
 pub(super) static CELL: [u32; CLASSES] = cells();
+/// 2^48 over the cells' sizes, rounded up: see [`is_multiple`].
+static INVERSE: [u64; CLASSES] = inverses();
 static CLASS: [u8; STEPS + 1] = classes();
 
 const fn cells() -> [u32; CLASSES] {
@@ -31,6 +33,16 @@ const fn cells() -> [u32; CLASSES] {
         class += 1;
     }
     cells
+}
+
+const fn inverses() -> [u64; CLASSES] {
+    let mut inverses = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        inverses[class] = (1u64 << 48).div_ceil(cells()[class] as u64);
+        class += 1;
+    }
+    inverses
 }
 
 const fn classes() -> [u8; STEPS + 1] {
@@ -50,6 +62,14 @@ const fn classes() -> [u8; STEPS + 1] {
 /// The bytes of a slab of this class: at least eight cells.
 pub(super) const fn span_of(class: usize) -> usize {
     if CELL[class] as usize <= MAX_SMALL / 4 { 64 << 10 } else { 256 << 10 }
+}
+
+/// Whether an offset in a slab is that of a cell, without dividing: the product
+/// with the inverse is too large by less than the offset, in units of 2^-48, which
+/// does not matter below 2^48 over the cell's size.
+pub(super) fn is_multiple(offset: usize, class: usize) -> bool {
+    let number = (offset as u64 * INVERSE[class]) >> 48;
+    number * u64::from(CELL[class]) == offset as u64
 }
 
 /// The class of the smallest cells for `size <= MAX_SMALL` bytes.

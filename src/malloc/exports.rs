@@ -38,7 +38,7 @@ fn get_slow(size: usize, zero: bool) -> Option<Fresh> {
     let size = size.max(1);
     if size <= MAX_SMALL && config.cache {
         // SAFETY: this thread's own cache.
-        let cell = unsafe { cache::get_slow(config, cache::own(), class_of(size)) };
+        let cell = unsafe { cache::get_slow(config, class_of(size)) };
         if let Some(block) = ptr::NonNull::new(cell) {
             return Some(Fresh { block, zero: false });
         }
@@ -219,7 +219,7 @@ fn get_aligned(align: usize, size: usize) -> *mut c_void {
                 return cell.cast();
             }
             // SAFETY: as above.
-            let cell = unsafe { cache::get_slow(config, cache::own(), class) };
+            let cell = unsafe { cache::get_slow(config, class) };
             if !cell.is_null() {
                 debug_assert!(CELL[class] as usize >= size);
                 return cell.cast();

@@ -13,6 +13,7 @@ mod exports;
 mod heaps;
 mod huge;
 mod message;
+mod outbox;
 mod process;
 mod region;
 mod remote;

@@ -1,7 +1,7 @@
 //! Remote frees: how a cell comes back from a thread that does not own its
 //! slab, without locks. May use: nothing of malloc; of `heap` the alignment.
 //!
-//! A cell that another thread frees is linked to those that were freed in its
+//! Cells that another thread frees are linked to those that were freed in their
 //! slab before, by one atomic exchange on the slab's header. Whoever frees the
 //! first puts the slab in its owner's inbox, by one more:
 //!
@@ -46,6 +46,25 @@ pub(super) struct Chain {
     pub head: *mut Cell,
     pub tail: *mut Cell,
     pub count: u32,
+}
+
+impl Chain {
+    /// No cells.
+    pub const EMPTY: Chain = Chain { head: ptr::null_mut(), tail: ptr::null_mut(), count: 0 };
+
+    /// Puts a cell in front.
+    ///
+    /// # Safety
+    /// A cell that nobody uses any more, of the same slab.
+    pub unsafe fn push(&mut self, cell: *mut Cell) {
+        // SAFETY: the caller's promise.
+        unsafe { (*cell).next = self.head };
+        self.head = cell;
+        if self.count == 0 {
+            self.tail = cell;
+        }
+        self.count += 1;
+    }
 }
 
 /// What other threads use of a slab's header, on a cache line of its own.
@@ -99,31 +118,33 @@ impl Others {
         self.inbox.load(Ordering::Acquire)
     }
 
-    /// Frees a cell of the slab that starts at `base`, and lets the owner know.
+    /// Frees cells of the slab that starts at `base`, at least one, and lets the
+    /// owner know.
     ///
     /// # Safety
-    /// A cell of that slab that nobody uses any more.
-    pub unsafe fn free(this: *mut Others, base: *mut u8, cell: *mut Cell) {
-        // SAFETY: the slab stays until its owner has taken the cell; the first
-        // one notifies.
+    /// Cells of that slab that nobody uses any more.
+    pub unsafe fn free(this: *mut Others, base: *mut u8, cells: Chain) {
+        // SAFETY: the slab stays until its owner has taken the cells; whoever sends
+        // the first notifies.
         unsafe {
-            if (*this).add(base, cell) {
+            if (*this).add(base, cells) {
                 Others::notify(this);
             }
         }
     }
 
-    /// Adds a cell to the chain; whether it is the first.
+    /// Adds cells to the chain; whether they are the first.
     ///
     /// # Safety
     /// As [`Others::free`].
-    unsafe fn add(&self, base: *mut u8, cell: *mut Cell) -> bool {
-        let place = (cell.addr() - base.addr()) as u64 / ALIGNMENT as u64;
+    unsafe fn add(&self, base: *mut u8, cells: Chain) -> bool {
+        let place = |cell: *mut Cell| (cell.addr() - base.addr()) as u64 / ALIGNMENT as u64;
+        let (head, tail, count) = (place(cells.head), place(cells.tail), u64::from(cells.count) << 32);
         let mut word = self.remote.load(Ordering::Relaxed);
         loop {
             // SAFETY: the caller's promise.
-            unsafe { (*cell).next = cell_at(base, word & 0xFFFF) };
-            let new = if word == 0 { 1 << 32 | place << 16 | place } else { ((word & !0xFFFF) + (1 << 32)) | place };
+            unsafe { (*cells.tail).next = cell_at(base, word & 0xFFFF) };
+            let new = if word == 0 { count | tail << 16 | head } else { ((word & !0xFFFF) + count) | head };
             match self.remote.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return word == 0,
                 Err(now) => word = now,
@@ -232,6 +253,7 @@ impl Inbox {
     ///
     /// # Safety
     /// The inbox is the caller's.
+    #[inline]
     pub unsafe fn sort(this: *mut Inbox, most: usize, mut receive: impl FnMut(*mut Others)) {
         // SAFETY: slabs in the inbox are the owner's, but for those that came
         // too late for an earlier one.

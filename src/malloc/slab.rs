@@ -1,6 +1,6 @@
 //! Slabs: spans cut into equal cells. A slab's header stands in its region's
 //! table, not in the slab, and is found from a cell's address alone. May use:
-//! `classes`, `message`, `region`, `remote`.
+//! `classes`, `message`, `outbox`, `region`, `remote`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
@@ -23,10 +23,11 @@ use core::mem::{self, offset_of};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, CLASSES, span_of};
+use super::classes::{CELL, CLASSES, is_multiple, span_of};
 use super::message::fatal;
+use super::outbox::Outbox;
 use super::region::{UNIT, UNIT_SHIFT, mark};
-use super::remote::{Cell, Inbox, Others};
+use super::remote::{Cell, Chain, Inbox, Others};
 use crate::platform::PAGE;
 
 /// What is added to the owner of a slab that is not young.
@@ -270,15 +271,24 @@ impl Slab {
         unsafe { others.byte_sub(offset_of!(Slab, others)).cast() }
     }
 
-    /// Frees a cell from another thread than the owner.
+    /// Frees a cell from another thread than the owner, through that thread's
+    /// outbox, if it has one.
     ///
     /// # Safety
     /// A cell of the slab that nobody uses any more.
-    pub unsafe fn free_remotely(this: *mut Slab, cell: *mut Cell) {
+    pub unsafe fn free_remotely(this: *mut Slab, cell: *mut Cell, outbox: Option<&mut Outbox>) {
         // SAFETY: the caller's promise.
         unsafe {
             (*cell).mark = mark();
-            Others::free(&raw mut (*this).others, (*this).base, cell);
+            let (others, base) = (&raw mut (*this).others, (*this).base);
+            match outbox {
+                Some(outbox) => outbox.put(others, base, cell, (*this).cell()),
+                None => {
+                    let mut chain = Chain::EMPTY;
+                    chain.push(cell);
+                    Others::free(others, base, chain);
+                }
+            }
         }
     }
 
@@ -312,8 +322,7 @@ impl Slab {
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        let cell = self.cell() as usize;
-        offset < self.capacity as usize * cell && offset.is_multiple_of(cell)
+        offset < (self.capacity * self.cell()) as usize && is_multiple(offset, usize::from(self.class))
     }
 
     /// Whether a cell is free; looks at all that are.

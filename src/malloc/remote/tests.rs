@@ -5,9 +5,11 @@ use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread;
 
-use super::{Cell, Inbox, Others, ptr};
+use super::{Cell, Chain, Inbox, Others, ptr};
 
-const CELLS: usize = 2;
+const CELLS: usize = 3;
+/// What each of two threads frees.
+const SHARES: [&[usize]; 2] = [&[0, 1], &[2]];
 
 /// A slab whose cells are all in use.
 #[repr(C)]
@@ -105,14 +107,17 @@ impl Handle {
         unsafe { &raw mut (*self.0).shared }
     }
 
-    /// Another thread writes to a cell for the last time and frees it.
-    fn free(self, slab: usize, cell: usize) {
+    /// Another thread writes to cells for the last time and frees them together.
+    fn free(self, slab: usize, cells: &[usize]) {
         let slab = self.slab(slab);
-        // SAFETY: the cell is this thread's.
+        let mut chain = Chain::EMPTY;
+        // SAFETY: the cells are this thread's.
         unsafe {
-            (*slab).contents[cell].with_mut(|_| ());
-            let base = (&raw mut (*slab).memory).cast();
-            Others::free(&raw mut (*slab).others, base, (&raw mut (*slab).memory[cell]).cast());
+            for &cell in cells {
+                (*slab).contents[cell].with_mut(|_| ());
+                chain.push(&raw mut (*slab).memory[cell]);
+            }
+            Others::free(&raw mut (*slab).others, (&raw mut (*slab).memory).cast(), chain);
         }
     }
 
@@ -218,7 +223,7 @@ unsafe fn is_released(slab: *mut Slab) -> bool {
 #[test]
 fn what_two_threads_free_comes_back_once() {
     model(|heap| {
-        let threads = [0, 1].map(|cell| thread::spawn(move || heap.free(0, cell)));
+        let threads = SHARES.map(|cells| thread::spawn(move || heap.free(0, cells)));
         heap.sort(heap.first(), usize::MAX);
         heap.sort(heap.first(), usize::MAX);
         for thread in threads {
@@ -233,9 +238,9 @@ fn what_two_threads_free_comes_back_once() {
 #[test]
 fn slabs_that_were_not_looked_at_are_looked_at_later() {
     model(|heap| {
-        heap.free(0, 0);
-        heap.free(1, 0);
-        let threads = [0, 1].map(|slab| thread::spawn(move || heap.free(slab, 1)));
+        heap.free(0, &[0]);
+        heap.free(1, &[0]);
+        let threads = [0, 1].map(|slab| thread::spawn(move || heap.free(slab, &[1, 2])));
         heap.sort(heap.first(), 1);
         heap.sort(heap.first(), 1);
         for thread in threads {
@@ -251,7 +256,7 @@ fn slabs_that_were_not_looked_at_are_looked_at_later() {
 #[test]
 fn cells_follow_their_slab_to_another_cache() {
     model(|heap| {
-        let frees = [0, 1].map(|cell| thread::spawn(move || heap.free(0, cell)));
+        let frees = SHARES.map(|cells| thread::spawn(move || heap.free(0, cells)));
         let other = thread::spawn(move || {
             let inbox = heap.adopt();
             heap.take_shared(inbox);
