@@ -1,5 +1,5 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `remote`, `slab`, `heaps`,
+//! threads sent back. May use: `blocks`, `classes`, `outbox`, `remote`, `slab`, `heaps`,
 //! `process`, `config`, `message`, `region`, `platform`'s slot.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
