@@ -545,23 +545,20 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
         (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
+        put_all_aside(config, cache);
         {
             let _lock = SHARED.lock.lock();
             for class in 0..CLASSES {
-                let current = (*cache).put_aside(class);
-                if !current.is_null() {
-                    share(config, current);
-                }
                 while !(*cache).partial[class].is_null() {
                     let slab = (*cache).partial[class];
                     unlink(&mut (*cache).partial[class], slab);
-                    share(config, slab);
+                    share(slab);
                 }
             }
             while !(*cache).full.is_null() {
                 let slab = (*cache).full;
                 unlink(&mut (*cache).full, slab);
-                share(config, slab);
+                share(slab);
             }
         }
         (*cache).inbox.close();
@@ -575,15 +572,33 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
 ///
 /// # Safety
 /// The slab is the caller's and in no list; the shared cache's lock is held.
-unsafe fn share(config: &Config, slab: *mut Slab) {
+unsafe fn share(slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
         let shared = &mut *SHARED.cache.get();
-        if (*slab).used() == 0 {
-            return release(config, slab);
-        }
         (*slab).set_owner((&raw const *shared).addr(), &raw mut shared.inbox);
         shared.link(slab);
+    }
+}
+
+/// Ends each slab's being current, and gives back the spans of empty ones.
+///
+/// # Safety
+/// The cache is the caller's.
+unsafe fn put_all_aside(config: &Config, cache: *mut Cache) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for class in 0..CLASSES {
+            let slab = (*cache).put_aside(class);
+            if slab.is_null() {
+                continue;
+            }
+            if (*slab).used() == 0 {
+                release(config, slab);
+            } else {
+                (*cache).link(slab);
+            }
+        }
     }
 }
 
@@ -605,17 +620,7 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
         (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
-        for class in 0..CLASSES {
-            let slab = (*cache).put_aside(class);
-            if slab.is_null() {
-                continue;
-            }
-            if (*slab).used() == 0 {
-                release(config, slab);
-            } else {
-                (*cache).link(slab);
-            }
-        }
+        put_all_aside(config, cache);
     }
 }
 
