@@ -28,11 +28,15 @@ use super::message::fatal;
 use super::outbox::Outbox;
 use super::region::{header_of, header_parts};
 use super::remote::{Cell, Inbox};
-use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab, link, unlink};
+use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab, link, link_first, unlink};
 use super::{blocks, heaps, process};
 use crate::platform;
 use crate::sync::FutexLock;
 
+/// How many free cells of a current slab a thread that ends counts at most.
+const COUNT: u32 = 64;
+/// How many slabs a tick counts at most.
+const TIDY: usize = 64;
 /// How many slabs of its inbox one slow malloc looks at at most, so that its
 /// time has a bound however many are there.
 const SORT: usize = 256;
@@ -194,7 +198,11 @@ impl Cache {
         // SAFETY: cache and slab are the caller's.
         let class = unsafe {
             let class = usize::from((*slab).class);
-            link(&mut self.partial[class], slab);
+            if (*slab).is_counted() {
+                link(&mut self.partial[class], slab);
+            } else {
+                link_first(&mut self.partial[class], slab);
+            }
             class
         };
         if self.is_shared() {
@@ -239,13 +247,13 @@ impl Cache {
         }
     }
 
-    /// Puts the free cells of a class's current slab back: that slab, which is in
-    /// no list then, or null.
-    fn put_aside(&mut self, class: usize) -> *mut Slab {
+    /// Puts the free cells of a class's current slab back, and counts no more than
+    /// `most`: that slab, which is in no list then, or null.
+    fn put_aside(&mut self, class: usize, most: u32) -> *mut Slab {
         let slab = mem::replace(&mut self.current[class], ptr::null_mut());
         if !slab.is_null() {
             // SAFETY: the cache's own slab.
-            unsafe { (*slab).put_aside() };
+            unsafe { (*slab).put_aside(most) };
         }
         slab
     }
@@ -262,7 +270,9 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
         if !(*cache).is_shared() {
             (*cache).refills = (*cache).refills.wrapping_add(1);
             if (*cache).refills.is_multiple_of(TICK_REFILLS) {
-                heaps::tick(config);
+                if heaps::tick(config) {
+                    tidy(config, TIDY);
+                }
                 (*cache).outbox.send();
             }
         }
@@ -285,7 +295,7 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
                     return ptr::null_mut();
                 }
             }
-            let last = (*cache).put_aside(class);
+            let last = (*cache).put_aside(class, 0);
             if !last.is_null() {
                 (*cache).link(last);
             }
@@ -545,7 +555,7 @@ pub(super) unsafe fn leave(config: &Config, cache: *mut Cache) {
         (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
-        put_all_aside(config, cache);
+        put_all_aside(config, cache, COUNT);
         {
             let _lock = SHARED.lock.lock();
             for class in 0..CLASSES {
@@ -581,15 +591,16 @@ unsafe fn share(slab: *mut Slab) {
     }
 }
 
-/// Ends each slab's being current, and gives back the spans of empty ones.
+/// Ends each slab's being current, and gives back the spans of those that are
+/// empty and have no more than `most` free cells.
 ///
 /// # Safety
 /// The cache is the caller's.
-unsafe fn put_all_aside(config: &Config, cache: *mut Cache) {
+unsafe fn put_all_aside(config: &Config, cache: *mut Cache, most: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         for class in 0..CLASSES {
-            let slab = (*cache).put_aside(class);
+            let slab = (*cache).put_aside(class, most);
             if slab.is_null() {
                 continue;
             }
@@ -597,6 +608,36 @@ unsafe fn put_all_aside(config: &Config, cache: *mut Cache) {
                 release(config, slab);
             } else {
                 (*cache).link(slab);
+            }
+        }
+    }
+}
+
+/// Counts slabs in the shared cache whose threads had no time to, no more than
+/// `most`, and gives back the spans of the empty ones.
+fn tidy(config: &Config, most: usize) {
+    let _lock = SHARED.lock.lock();
+    // SAFETY: the shared cache is used under its lock.
+    unsafe {
+        let shared = SHARED.cache.get();
+        let mut left = most;
+        for class in 0..CLASSES {
+            loop {
+                let slab = (*shared).partial[class];
+                if slab.is_null() || (*slab).is_counted() {
+                    break;
+                }
+                if left == 0 {
+                    return;
+                }
+                left -= 1;
+                (*shared).unlink_partial(slab);
+                (*slab).count();
+                if (*slab).used() == 0 {
+                    release(config, slab);
+                } else {
+                    (*shared).link(slab);
+                }
             }
         }
     }
@@ -617,10 +658,11 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
             let _lock = SHARED.lock.lock();
             sort(config, SHARED.cache.get(), usize::MAX);
         }
+        tidy(config, usize::MAX);
         (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
-        put_all_aside(config, cache);
+        put_all_aside(config, cache, u32::MAX - 1);
     }
 }
 

@@ -223,16 +223,16 @@ const DECAY_PAGES: usize = 8192;
 /// When the next step of decay is due.
 static DUE: AtomicU64 = AtomicU64::new(0);
 
-/// Does a step of decay where one is due. Called from the slow paths, every
-/// some dozen operations of a thread.
-pub(super) fn tick(config: &Config) {
+/// Does a step of decay where one is due; whether it was. Called from the slow
+/// paths, every some dozen operations of a thread.
+pub(super) fn tick(config: &Config) -> bool {
     let now = platform::milliseconds();
     let due = DUE.load(Ordering::Relaxed);
     if now < due || config.pool != 0 {
-        return;
+        return false;
     }
     if DUE.compare_exchange(due, now + TICK, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        return;
+        return false;
     }
     let mut done = huge::decay(now);
     for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
@@ -246,6 +246,7 @@ pub(super) fn tick(config: &Config) {
     if !done {
         DUE.store(now, Ordering::Relaxed);
     }
+    true
 }
 
 /// The size of a block.

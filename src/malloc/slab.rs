@@ -48,6 +48,9 @@ pub(super) enum Kind {
     Tail = 2,
 }
 
+/// The countdown of a slab whose cells in use are not counted.
+const UNCOUNTED: u32 = u32::MAX;
+
 /// The header of a slab: a cache line for its owner, and one for the others.
 ///
 /// Invariant: what has no comment of its own is the owner's alone, or, where
@@ -216,21 +219,38 @@ impl Slab {
 
     /// Says that a current slab wants no attention for a long time.
     pub fn rest(&mut self) {
-        self.countdown = u32::MAX;
+        self.countdown = UNCOUNTED;
     }
 
-    /// Ends its being current.
+    /// Ends its being current. Its free cells are [counted](Slab::count) if they
+    /// are no more than `most`: to look at many cold ones takes long.
     ///
     /// # Safety
     /// The slab is the caller's, and current.
-    pub unsafe fn put_aside(&mut self) {
+    pub unsafe fn put_aside(&mut self, most: u32) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.countdown = self.capacity - self.unused();
             self.free = mem::replace(&mut *self.list, ptr::null_mut());
+            self.list = &raw mut self.free;
+            self.set_young(false);
+            if Cell::list(self.free).take(most as usize + 1).count() <= most as usize {
+                self.count();
+            }
         }
-        self.list = &raw mut self.free;
-        self.set_young(false);
+    }
+
+    /// Counts the cells in use, where it is not current.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    pub unsafe fn count(&mut self) {
+        // SAFETY: the caller's promise.
+        self.countdown = self.capacity - unsafe { self.unused() };
+    }
+
+    /// Whether the cells in use are known.
+    pub fn is_counted(&self) -> bool {
+        self.countdown != UNCOUNTED
     }
 
     /// Frees a cell; false where the slab wants attention.
@@ -304,7 +324,7 @@ impl Slab {
             *self.list = chain.head;
             chain.count
         };
-        if !self.is_current() {
+        if self.is_counted() {
             self.set_partial(self.used().wrapping_sub(count));
         }
     }
@@ -367,7 +387,7 @@ impl Slab {
         self.capacity - self.fresh + count
     }
 
-    /// The cells in use, where it is not current.
+    /// The cells in use, where they were counted.
     pub fn used(&self) -> u32 {
         if self.full { self.capacity } else { self.countdown }
     }
@@ -422,6 +442,19 @@ pub(super) unsafe fn link(list: &mut *mut Slab, slab: *mut Slab) {
             (*slab).prev = mem::replace(&mut (**list).prev, slab);
             (*(*slab).prev).next = slab;
         }
+    }
+}
+
+/// Puts a slab at the front of a list.
+///
+/// # Safety
+/// As [`link`].
+pub(super) unsafe fn link_first(list: &mut *mut Slab, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let first = mem::replace(list, slab);
+        (*slab).next = first;
+        (*slab).prev = if first.is_null() { slab } else { mem::replace(&mut (*first).prev, slab) };
     }
 }
 
