@@ -36,7 +36,7 @@ use crate::sync::FutexLock;
 /// How many free cells of a current slab a thread that ends counts at most.
 const COUNT: u32 = 64;
 /// How many slabs a tick counts at most.
-const TIDY: usize = 64;
+const TIDY: usize = 16;
 /// How many slabs of its inbox one slow malloc looks at at most, so that its
 /// time has a bound however many are there.
 const SORT: usize = 256;
@@ -654,12 +654,12 @@ pub(super) unsafe fn trim(config: &Config, cache: *mut Cache) {
     }
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
+        (*cache).outbox.send();
         {
             let _lock = SHARED.lock.lock();
             sort(config, SHARED.cache.get(), usize::MAX);
         }
         tidy(config, usize::MAX);
-        (*cache).outbox.send();
         sort(config, cache, usize::MAX);
         sort(config, cache, usize::MAX);
         put_all_aside(config, cache, u32::MAX - 1);

@@ -217,7 +217,7 @@ impl Slab {
         }
     }
 
-    /// Says that a current slab wants no attention for a long time.
+    /// Says that the slab wants no attention for a long time.
     pub fn rest(&mut self) {
         self.countdown = UNCOUNTED;
     }
@@ -235,6 +235,8 @@ impl Slab {
             self.set_young(false);
             if Cell::list(self.free).take(most as usize + 1).count() <= most as usize {
                 self.count();
+            } else {
+                self.rest();
             }
         }
     }
@@ -248,7 +250,7 @@ impl Slab {
         self.countdown = self.capacity - unsafe { self.unused() };
     }
 
-    /// Whether the cells in use are known.
+    /// Whether the cells in use are known, where it is not current.
     pub fn is_counted(&self) -> bool {
         self.countdown != UNCOUNTED
     }
@@ -324,7 +326,7 @@ impl Slab {
             *self.list = chain.head;
             chain.count
         };
-        if self.is_counted() {
+        if !self.is_current() && self.is_counted() {
             self.set_partial(self.used().wrapping_sub(count));
         }
     }
