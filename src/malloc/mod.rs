@@ -18,3 +18,4 @@ mod region;
 mod remote;
 mod report;
 mod slab;
+mod spares;
