@@ -99,13 +99,22 @@ impl Heap {
         let most = if config.heap == HeapKind::Ffit { size + size / 8 } else { size.next_power_of_two() };
         match self.spares.take(size, most, align).and_then(NonNull::new) {
             Some(block) => Some(Fresh { block, zero: false }),
-            None => self.get_from_regions(size, align, dense),
+            None => self.get_from_regions(config, size, align, dense),
         }
     }
 
+    /// Gets a block from a manager; where that needs new memory or has no room,
+    /// only after all that is spare was given back to it.
     #[inline(never)]
-    fn get_from_regions(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-        self.regions().find_map(|region| region.get(size, align, dense))
+    fn get_from_regions(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+        if self.spares.bytes() > 0 {
+            let found = self.regions().find_map(|region| region.get(size, align, dense, false));
+            if found.is_some() {
+                return found;
+            }
+            self.drop_spares(config);
+        }
+        self.regions().find_map(|region| region.get(size, align, dense, true))
     }
 
     /// Memory in free and spare blocks, in bytes.
@@ -129,7 +138,7 @@ impl Heap {
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
         // SAFETY: just made, for this heap.
-        unsafe { (*region.as_ptr()).get(size, align, false) }
+        unsafe { (*region.as_ptr()).get(size, align, false, true) }
     }
 }
 
@@ -203,18 +212,13 @@ fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense:
     let get = |heap: &mut Heap| heap.get(config, size, align, dense);
     let heaps = |first: usize| (first..config.heaps).map(move |n| &HEAPS[(home + n) % config.heaps]);
     let unlocked = heaps(1).find_map(|heap| heap.if_unlocked(get)?);
-    // What is spare may be the room that is missing.
-    let all_free = |heap: &mut Heap| {
-        heap.drop_spares(config);
-        get(heap)
-    };
     let found = unlocked.or_else(|| {
         HEAPS[home].locked(|own| {
-            all_free(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+            get(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
         })
     });
     // Somebody may have had a lock with the only room there is.
-    found.or_else(|| heaps(0).find_map(|heap| heap.locked(all_free)))
+    found.or_else(|| heaps(0).find_map(|heap| heap.locked(get)))
 }
 
 /// Counts a request that was refused.

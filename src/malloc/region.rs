@@ -423,24 +423,21 @@ impl Region {
         done
     }
 
-    /// Makes a block of the manager's memory, all of it, and notes its pages.
-    fn admit(&mut self, block: NonNull<u8>) -> Option<Fresh> {
-        let bytes = self.usable_size(block.as_ptr())?;
-        if !self.commit(block, bytes) {
-            // SAFETY: nobody has seen the block.
-            let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
-            return None;
-        }
-        Some(Fresh { block, zero: self.touch(block, bytes) })
+    /// Of the pages that a block has alone, whether all are as the OS gave them,
+    /// and whether any.
+    fn untouched(&self, block: NonNull<u8>, bytes: usize) -> (bool, bool) {
+        let (first, end) = self.pages(block, bytes, false);
+        let (mut all, mut any) = (true, false);
+        self.touched.over(first, end, |word, mask| {
+            all &= *word & mask == 0;
+            any |= !*word & mask != 0;
+        });
+        (all, any)
     }
 
-    /// Notes that pages are in use; whether those that the block has alone are
-    /// as the OS gave them.
-    fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
+    /// Notes that pages are in use.
+    fn touch(&mut self, block: NonNull<u8>, bytes: usize) {
         let (first, end) = self.pages(block, bytes, true);
-        let (inner, inner_end) = self.pages(block, bytes, false);
-        let mut zero = true;
-        self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
         self.touched.over(first, end, |word, mask| *word |= mask);
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
@@ -450,18 +447,29 @@ impl Region {
             });
             self.dirty_pages -= cleaned as usize;
         }
-        zero
     }
 
-    /// Gets a block; `None` where the region has no room. `dense` says that all
-    /// of it will be used soon.
-    pub fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    /// Gets a block; `None` where the region has no room, or where it would be of
+    /// new memory and is not to `grow`. `dense` says that all of it will be used
+    /// soon.
+    pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
         let block = each!(&mut self.manager, manager => {
             if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
         })?;
-        self.handed += size;
-        self.dense += if dense { size } else { 0 };
-        self.admit(block)
+        let bytes = self.usable_size(block.as_ptr())?;
+        let (zero, new) = self.untouched(block, bytes);
+        let wanted = grow || !new;
+        if wanted {
+            self.handed += size;
+            self.dense += if dense { size } else { 0 };
+        }
+        if !wanted || !self.commit(block, bytes) {
+            // SAFETY: nobody has seen the block.
+            let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
+            return None;
+        }
+        self.touch(block, bytes);
+        Some(Fresh { block, zero })
     }
 
     /// Frees a block; see [`Manager::free`].
