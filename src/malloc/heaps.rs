@@ -267,7 +267,8 @@ impl Heap {
     /// # Safety
     /// As [`free`]; the block is this heap's, and in use.
     unsafe fn keep(&mut self, config: &Config, block: *mut u8, bytes: usize) {
-        while !self.spares.keep(block, bytes) && self.drop_spare(config) {}
+        while self.spares.is_full(bytes) && self.drop_spare(config) {}
+        self.spares.keep(block, bytes);
     }
 
     /// Gives the spare block that was freed first back to its manager; false

@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
 use super::slab::Slab;
-use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
+use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, PAGE};
 
 /// Regions start at multiples of this: 64 MiB.
@@ -453,10 +453,13 @@ impl Region {
     /// new memory and is not to `grow`. `dense` says that all of it will be used
     /// soon.
     pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
-        let block = each!(&mut self.manager, manager => {
-            if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
-        })?;
-        let bytes = self.usable_size(block.as_ptr())?;
+        let (block, bytes) = each!(&mut self.manager, manager => {
+            let used = manager.used();
+            let block = if align <= ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) };
+            (block?, manager.used() - used)
+        });
+        // What is more aligned than the region may stand within its window.
+        let bytes = if align <= CHUNK { bytes } else { self.usable_size(block.as_ptr())? };
         let (zero, new) = self.untouched(block, bytes);
         let wanted = grow || !new;
         if wanted {
