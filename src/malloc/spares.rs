@@ -75,8 +75,10 @@ impl Spares {
             least <= bytes && bytes <= most && block.addr() & (align - 1) == 0
         })?;
         let newest = self.before(1);
-        self.ring.swap(place, newest);
-        self.tags[place] = self.tags[newest];
+        if place != newest {
+            self.ring.swap(place, newest);
+            self.tags[place] = self.tags[newest];
+        }
         self.next = newest;
         Some(self.remove(newest))
     }
