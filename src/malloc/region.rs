@@ -423,22 +423,24 @@ impl Region {
         done
     }
 
-    /// Of the pages that a block has alone, whether all are as the OS gave them,
-    /// and whether any.
-    fn untouched(&self, block: NonNull<u8>, bytes: usize) -> (bool, bool) {
-        let (first, end) = self.pages(block, bytes, false);
-        let (mut all, mut any) = (true, false);
-        self.touched.over(first, end, |word, mask| {
-            all &= *word & mask == 0;
-            any |= !*word & mask != 0;
-        });
-        (all, any)
+    /// Whether any page that a block touches never was in one since the OS gave it.
+    fn is_new(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        let (first, end) = self.pages(block, bytes, true);
+        let mut new = false;
+        self.touched.over(first, end, |word, mask| new |= !*word & mask != 0);
+        new
     }
 
-    /// Notes that pages are in use.
-    fn touch(&mut self, block: NonNull<u8>, bytes: usize) {
+    /// Notes that pages are in use; whether those that the block has alone are
+    /// as the OS gave them.
+    fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let (first, end) = self.pages(block, bytes, true);
-        self.touched.over(first, end, |word, mask| *word |= mask);
+        let mut zero = self.is_new(block, bytes);
+        if zero {
+            let (inner, inner_end) = self.pages(block, bytes, false);
+            self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+            self.touched.over(first, end, |word, mask| *word |= mask);
+        }
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {
@@ -447,6 +449,7 @@ impl Region {
             });
             self.dirty_pages -= cleaned as usize;
         }
+        zero
     }
 
     /// Gets a block; `None` where the region has no room, or where it would be of
@@ -460,8 +463,7 @@ impl Region {
         });
         // What is more aligned than the region may stand within its window.
         let bytes = if align <= CHUNK { bytes } else { self.usable_size(block.as_ptr())? };
-        let (zero, new) = self.untouched(block, bytes);
-        let wanted = grow || !new;
+        let wanted = grow || !self.is_new(block, bytes);
         if wanted {
             self.handed += size;
             self.dense += if dense { size } else { 0 };
@@ -471,8 +473,7 @@ impl Region {
             let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
             return None;
         }
-        self.touch(block, bytes);
-        Some(Fresh { block, zero })
+        Some(Fresh { block, zero: self.touch(block, bytes) })
     }
 
     /// Frees a block; see [`Manager::free`].
