@@ -452,7 +452,7 @@ impl Buddy {
     }
 
     /// The bytes in allocated blocks.
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.counters.used
     }
 

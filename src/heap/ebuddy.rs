@@ -123,8 +123,13 @@ impl Ebuddy {
         block
     }
 
+    /// The bytes in allocated blocks.
+    pub(crate) fn used(&self) -> usize {
+        self.main.used() + self.emergency.used()
+    }
+
     fn count_peak(&mut self) {
-        self.counters.used = self.main.used() + self.emergency.used();
+        self.counters.used = self.used();
         self.counters.peak = self.counters.peak.max(self.counters.used);
     }
 

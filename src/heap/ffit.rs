@@ -412,7 +412,7 @@ impl Ffit {
     }
 
     /// The bytes in allocated blocks.
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.counters.used
     }
 

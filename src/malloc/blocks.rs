@@ -15,8 +15,10 @@ use crate::heap::ALIGNMENT;
 /// `zero` says that it had better be of zeros.
 pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let config = process::config();
-    heaps::tick(config);
-    let huge = || huge::get(config, size, align, zero);
+    let huge = || {
+        heaps::tick(config);
+        huge::get(config, size, align, zero)
+    };
     let block = if config.pool != 0 {
         heaps::get(config, size, align, false)
     } else if config.cache && (size >= config.huge || align >= config.huge) {

@@ -1,16 +1,18 @@
 //! The core heaps: one for each core, each with its lock and its regions. A
 //! block comes from the heap of the core that the thread runs on, goes back to
 //! the heap that it came from, and the other heaps' free memory is taken before
-//! the OS is asked for more. May use: `config`, `huge`, `region`, `sync`, `platform`.
+//! the OS is asked for more. May use: `config`, `huge`, `region`, `spares`, `sync`,
+//! `platform`.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
-use super::config::{Config, MAX_HEAPS};
+use super::config::{Config, HeapKind, MAX_HEAPS};
 use super::huge;
 use super::region::{CHUNK, Fresh, Plan, Region, region_of};
+use super::spares::Spares;
 use crate::heap::{ALIGNMENT, ExtendError, FreeError};
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
@@ -22,6 +24,7 @@ const MAX_REGIONS: usize = 32;
 pub(super) struct Heap {
     regions: [Option<NonNull<Region>>; MAX_REGIONS],
     count: usize,
+    spares: Spares,
     /// Requests of threads at home here that nobody could serve.
     pub failed: u64,
     /// The largest size that was ever requested of it.
@@ -35,22 +38,34 @@ pub(super) struct Heap {
 // SAFETY: regions are reached under the heap's lock.
 unsafe impl Send for Heap {}
 
-static HEAPS: [Mutex<FutexLock, Heap>; MAX_HEAPS] = [const {
-    Mutex::from_raw(
-        <FutexLock as RawMutex>::INIT,
-        Heap {
-            regions: [None; MAX_REGIONS],
-            count: 0,
-            failed: 0,
-            largest_request: 0,
-            smallest_request: 0,
-            over_aligned: 0,
-        },
-    )
-}; MAX_HEAPS];
+/// A heap, and what may be read or written of it without the lock.
+#[repr(align(64))]
+struct CoreHeap {
+    heap: Mutex<FutexLock, Heap>,
+    /// Memory in its free and spare blocks, in bytes.
+    at_hand: AtomicUsize,
+    /// Requests, so that not each looks at the clock. Some may be lost.
+    calls: AtomicU32,
+}
 
-/// For each heap the memory in its free blocks, to be read without the lock.
-static DIRTY: [AtomicUsize; MAX_HEAPS] = [const { AtomicUsize::new(0) }; MAX_HEAPS];
+static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
+    CoreHeap {
+        heap: Mutex::from_raw(
+            <FutexLock as RawMutex>::INIT,
+            Heap {
+                regions: [None; MAX_REGIONS],
+                count: 0,
+                spares: Spares::NONE,
+                failed: 0,
+                largest_request: 0,
+                smallest_request: 0,
+                over_aligned: 0,
+            },
+        ),
+        at_hand: AtomicUsize::new(0),
+        calls: AtomicU32::new(0),
+    }
+}; MAX_HEAPS];
 
 /// Whether there was ever a second thread: until then all comes from heap 0.
 static THREADED: AtomicBool = AtomicBool::new(false);
@@ -75,18 +90,36 @@ impl Heap {
         }
     }
 
-    fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    #[inline]
+    fn get(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
         self.requested(size);
         self.over_aligned += u64::from(align > ALIGNMENT);
-        let (number, block) = self.regions().find_map(|region| Some((region.heap, region.get(size, align, dense)?)))?;
-        self.tell_dirty(number);
-        Some(block)
+        // As large as the manager's own would be; under first fit a little
+        // larger will do.
+        let most = if config.heap == HeapKind::Ffit { size + size / 8 } else { size.next_power_of_two() };
+        match self.spares.take(size, most, align).and_then(NonNull::new) {
+            Some(block) => Some(Fresh { block, zero: false }),
+            None => self.get_from_regions(config, size, align, dense),
+        }
     }
 
-    /// Tells the others what this heap, of that number, has in free blocks.
-    fn tell_dirty(&mut self, number: usize) {
-        let dirty = self.regions().map(|region| region.dirty()).sum();
-        DIRTY[number].store(dirty, Ordering::Relaxed);
+    /// Gets a block from a manager; where that needs new memory or has no room,
+    /// only after all that is spare was given back to it.
+    #[inline(never)]
+    fn get_from_regions(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+        if self.spares.bytes() > 0 {
+            let found = self.regions().find_map(|region| region.get(size, align, dense, false));
+            if found.is_some() {
+                return found;
+            }
+            self.drop_spares(config);
+        }
+        self.regions().find_map(|region| region.get(size, align, dense, true))
+    }
+
+    /// Memory in free and spare blocks, in bytes.
+    fn at_hand(&mut self) -> usize {
+        self.regions().map(|region| region.dirty()).sum::<usize>() + self.spares.bytes()
     }
 
     fn push(&mut self, region: NonNull<Region>) {
@@ -105,7 +138,7 @@ impl Heap {
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
         // SAFETY: just made, for this heap.
-        unsafe { (*region.as_ptr()).get(size, align, false) }
+        unsafe { (*region.as_ptr()).get(size, align, false, true) }
     }
 }
 
@@ -118,8 +151,35 @@ fn plan(config: &Config, heap: usize) -> Plan {
 pub(super) fn take_pool(config: &Config) -> bool {
     (0..config.heaps).all(|heap| {
         let region = Region::pool(plan(config, heap), config.pool / config.heaps);
-        region.map(|region| HEAPS[heap].lock().push(region)).is_some()
+        region.map(|region| HEAPS[heap].heap.lock().push(region)).is_some()
     })
+}
+
+impl CoreHeap {
+    /// Runs `action` on the heap under its lock.
+    fn locked<T>(&self, action: impl FnOnce(&mut Heap) -> T) -> T {
+        self.tell(self.heap.lock(), action)
+    }
+
+    /// The same, unless the heap is locked.
+    fn if_unlocked<T>(&self, action: impl FnOnce(&mut Heap) -> T) -> Option<T> {
+        Some(self.tell(self.heap.try_lock()?, action))
+    }
+
+    /// Counts a request; every some of them look at the clock.
+    fn count_call(&self, config: &Config) {
+        let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
+        self.calls.store(calls, Ordering::Relaxed);
+        if calls.is_multiple_of(TICK_CALLS) {
+            tick(config);
+        }
+    }
+
+    fn tell<T>(&self, mut heap: MutexGuard<FutexLock, Heap>, action: impl FnOnce(&mut Heap) -> T) -> T {
+        let result = action(&mut heap);
+        self.at_hand.store(heap.at_hand(), Ordering::Relaxed);
+        result
+    }
 }
 
 /// The heap of the core that this thread runs on.
@@ -131,36 +191,40 @@ fn home(config: &Config) -> usize {
 /// memory at hand.
 fn first(config: &Config, size: usize) -> usize {
     let home = home(config);
-    let at_hand = |heap: &usize| DIRTY[*heap].load(Ordering::Relaxed) >= size;
+    let at_hand = |heap: &usize| HEAPS[*heap].at_hand.load(Ordering::Relaxed) >= size;
     if config.heaps == 1 || at_hand(&home) { home } else { (0..config.heaps).find(at_hand).unwrap_or(home) }
 }
 
 /// Gets a block: from the thread's own heap, from another where that one is
 /// locked or has no room, from the OS at last. `dense` says that all of it will
-/// be used soon.
+/// be used soon. Every some calls it does a step of decay where one is due.
+#[inline]
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = first(config, size);
-    let heaps = || (0..config.heaps).map(|n| &HEAPS[(home + n) % config.heaps]);
-    let unlocked = heaps().find_map(|heap| heap.try_lock()?.get(size, align, dense));
+    HEAPS[home].count_call(config);
+    let found = HEAPS[home].if_unlocked(|heap| heap.get(config, size, align, dense));
+    found.flatten().or_else(|| get_elsewhere(config, home, size, align, dense))
+}
+
+/// Gets a block that the heap `home` does not have at once.
+#[inline(never)]
+fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    let get = |heap: &mut Heap| heap.get(config, size, align, dense);
+    let heaps = |first: usize| (first..config.heaps).map(move |n| &HEAPS[(home + n) % config.heaps]);
+    let unlocked = heaps(1).find_map(|heap| heap.if_unlocked(get)?);
     let found = unlocked.or_else(|| {
-        let mut own = HEAPS[home].lock();
-        own.get(size, align, dense)
-            .or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+        HEAPS[home].locked(|own| {
+            get(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+        })
     });
     // Somebody may have had a lock with the only room there is.
-    found.or_else(|| heaps().find_map(|heap| heap.lock().get(size, align, dense)))
+    found.or_else(|| heaps(0).find_map(|heap| heap.locked(get)))
 }
 
 /// Counts a request that was refused.
 #[cold]
 pub(super) fn refused(config: &Config) {
-    HEAPS[home(config)].lock().failed += 1;
-}
-
-/// The heap that a region belongs to.
-fn heap_of(region: NonNull<Region>) -> MutexGuard<'static, FutexLock, Heap> {
-    // SAFETY: regions stay, and the number of its heap never changes.
-    HEAPS[unsafe { (*region.as_ptr()).heap }].lock()
+    HEAPS[home(config)].heap.lock().failed += 1;
 }
 
 /// What went wrong with a pointer.
@@ -176,25 +240,70 @@ pub(super) enum Bad {
     Corrupted,
 }
 
-/// Runs `action` on the region of a block, under its heap's lock; `size` is what
-/// it is to be resized to.
-fn in_region<T>(block: *const u8, size: Option<usize>, action: impl FnOnce(&mut Region) -> T) -> Result<T, Bad> {
+/// Runs `action` on the heap and the region of a block, under the heap's lock,
+/// unless it is a spare one.
+fn in_region<T>(block: *const u8, action: impl FnOnce(&mut Heap, NonNull<Region>) -> Result<T, Bad>) -> Result<T, Bad> {
     let region = region_of(block).ok_or(Bad::Foreign)?;
-    let mut heap = heap_of(region);
-    if let Some(size) = size {
-        heap.requested(size);
-    }
-    // SAFETY: the heap's lock is held.
-    let (number, result) = unsafe { ((*region.as_ptr()).heap, action(&mut *region.as_ptr())) };
-    heap.tell_dirty(number);
-    Ok(result)
+    // SAFETY: regions stay, and the number of its heap never changes.
+    let number = unsafe { (*region.as_ptr()).heap };
+    HEAPS[number].locked(|heap| if heap.spares.contain(block) { Err(Bad::Freed) } else { action(heap, region) })
 }
 
-fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
-    match error {
-        FreeError::Corrupted => Bad::Corrupted,
-        FreeError::NotFound if region.is_free(block.addr()) => Bad::Freed,
-        FreeError::NotFound => Bad::Interior,
+impl Heap {
+    #[cold]
+    fn why(&self, region: NonNull<Region>, block: *const u8, error: FreeError) -> Bad {
+        // SAFETY: the heap's lock is held.
+        let is_free = || self.spares.cover(block.addr()) || unsafe { (*region.as_ptr()).is_free(block.addr()) };
+        match error {
+            FreeError::Corrupted => Bad::Corrupted,
+            FreeError::NotFound if is_free() => Bad::Freed,
+            FreeError::NotFound => Bad::Interior,
+        }
+    }
+
+    /// Keeps a block of at most `Spares::LARGEST` bytes as a spare one, in place
+    /// of the oldest where there are too many.
+    ///
+    /// # Safety
+    /// As [`free`]; the block is this heap's, and in use.
+    unsafe fn keep(&mut self, config: &Config, block: *mut u8, bytes: usize) {
+        while self.spares.is_full(bytes) && self.drop_spare(config) {}
+        self.spares.keep(block, bytes);
+    }
+
+    /// Gives the spare block that was freed first back to its manager; false
+    /// where there is none.
+    fn drop_spare(&mut self, config: &Config) -> bool {
+        let Some(spare) = self.spares.take_oldest() else { return false };
+        if let Some(region) = region_of(spare) {
+            // SAFETY: nobody uses a spare block.
+            let freed = unsafe { self.release(config, region, spare) };
+            debug_assert!(freed.is_ok());
+        }
+        true
+    }
+
+    /// Gives all spare blocks back.
+    fn drop_spares(&mut self, config: &Config) {
+        while self.drop_spare(config) {}
+    }
+
+    /// Gives a block back to its manager, and where free blocks have too much
+    /// memory, some of that to the OS.
+    ///
+    /// # Safety
+    /// As [`free`]; the region is this heap's.
+    unsafe fn release(&mut self, config: &Config, region: NonNull<Region>, block: *mut u8) -> Result<(), FreeError> {
+        // SAFETY: the caller's promise; the heap's lock is held.
+        unsafe {
+            let region = &mut *region.as_ptr();
+            region.free(block)?;
+            let used = || region.stats().used as usize;
+            if config.pool == 0 && region.dirty() > config.retain && region.dirty() > used() {
+                region.purge(config.retain.max(used()) / 2);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -203,15 +312,22 @@ fn why(region: &Region, block: *const u8, error: FreeError) -> Bad {
 /// # Safety
 /// Nobody uses the block after this call.
 pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
-    in_region(block, None, |region| {
+    in_region(block, |heap, region| {
+        // In a pool the bound of the manager holds, or is to be near.
+        let may_keep = config.cache && config.pool == 0;
+        // SAFETY: the heap's lock is held.
+        let bytes = if may_keep { unsafe { (*region.as_ptr()).usable_size(block) } } else { None };
         // SAFETY: the caller's promise.
-        unsafe { region.free(block) }.map_err(|error| why(region, block, error))?;
-        let used = || region.stats().used as usize;
-        if config.pool == 0 && region.dirty() > config.retain && region.dirty() > used() {
-            region.purge(config.retain.max(used()) / 2);
+        unsafe {
+            match bytes {
+                Some(bytes) if bytes <= Spares::LARGEST => {
+                    heap.keep(config, block, bytes);
+                    Ok(())
+                }
+                _ => heap.release(config, region, block).map_err(|error| heap.why(region, block, error)),
+            }
         }
-        Ok(())
-    })?
+    })
 }
 
 /// How long free memory is kept for use again, in milliseconds: at least this,
@@ -219,6 +335,8 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
 pub(super) const TICK: u64 = 250;
 /// How many pages a step of decay gives back at most, so that none takes long.
 const DECAY_PAGES: usize = 8192;
+/// Every so many requests to a heap look at the clock.
+const TICK_CALLS: u32 = 8;
 
 /// When the next step of decay is due.
 static DUE: AtomicU64 = AtomicU64::new(0);
@@ -235,13 +353,13 @@ pub(super) fn tick(config: &Config) -> bool {
         return false;
     }
     let mut done = huge::decay(now);
-    for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
-        if let Some(mut heap) = heap.try_lock() {
-            for region in heap.regions() {
-                done &= region.decay(DECAY_PAGES);
-            }
-            heap.tell_dirty(number);
-        }
+    for heap in &HEAPS[..config.heaps] {
+        done &= heap
+            .if_unlocked(|heap| {
+                heap.drop_spares(config);
+                heap.regions().fold(true, |done, region| done & region.decay(DECAY_PAGES))
+            })
+            .unwrap_or(true);
     }
     if !done {
         DUE.store(now, Ordering::Relaxed);
@@ -251,7 +369,11 @@ pub(super) fn tick(config: &Config) -> bool {
 
 /// The size of a block.
 pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
-    in_region(block, None, |region| region.usable_size(block).ok_or_else(|| why(region, block, FreeError::NotFound)))?
+    in_region(block, |heap, region| {
+        // SAFETY: the heap's lock is held.
+        let size = unsafe { (*region.as_ptr()).usable_size(block) };
+        size.ok_or_else(|| heap.why(region, block, FreeError::NotFound))
+    })
 }
 
 /// Extends a block; in a pool it may move, else it stays or there is no room.
@@ -259,48 +381,56 @@ pub(super) fn usable_size(block: *const u8) -> Result<usize, Bad> {
 /// # Safety
 /// Where the result differs from `block`, nobody uses `block` afterwards.
 pub(super) unsafe fn extend(config: &Config, block: *mut u8, size: usize) -> Result<Option<NonNull<u8>>, Bad> {
-    in_region(block, Some(size), |region| {
-        let result = if config.pool != 0 {
-            // SAFETY: the caller's promise.
-            unsafe { region.extend(block, size) }.map(Some)
-        } else {
-            region.extend_in_place(block, size).map(|()| NonNull::new(block))
+    in_region(block, |heap, region| {
+        heap.requested(size);
+        // SAFETY: the caller's promise; the heap's lock is held.
+        let result = unsafe {
+            let region = &mut *region.as_ptr();
+            if config.pool != 0 {
+                region.extend(block, size).map(Some)
+            } else {
+                region.extend_in_place(block, size).map(|()| NonNull::new(block))
+            }
         };
         match result {
             Ok(block) => Ok(block),
             Err(ExtendError::NoRoom) => Ok(None),
-            Err(ExtendError::NotFound) => Err(why(region, block, FreeError::NotFound)),
+            Err(ExtendError::NotFound) => Err(heap.why(region, block, FreeError::NotFound)),
             Err(ExtendError::Corrupted) => Err(Bad::Corrupted),
         }
-    })?
+    })
 }
 
 /// Gives the memory of all free blocks back to the OS, but for `keep` bytes a
 /// region; whether there was any.
 pub(super) fn trim(config: &Config, keep: usize) -> bool {
     let mut any = false;
-    for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
-        let mut heap = heap.lock();
-        for region in heap.regions() {
-            any |= region.dirty() > keep;
-            region.purge(keep);
-        }
-        heap.tell_dirty(number);
+    for heap in &HEAPS[..config.heaps] {
+        heap.locked(|heap| {
+            heap.drop_spares(config);
+            for region in heap.regions() {
+                any |= region.dirty() > keep;
+                region.purge(keep);
+            }
+        });
     }
     any
 }
 
-/// Shows each heap, locked, to `visit`.
+/// Shows each heap, locked and without spare blocks, to `visit`.
 pub(super) fn each(config: &Config, mut visit: impl FnMut(usize, &mut Heap)) {
     for (number, heap) in HEAPS[..config.heaps].iter().enumerate() {
-        visit(number, &mut heap.lock());
+        heap.locked(|heap| {
+            heap.drop_spares(config);
+            visit(number, heap);
+        });
     }
 }
 
 /// Locks all heaps, in the order of their numbers, before a fork.
 pub(super) fn lock_all(config: &Config) {
     for heap in &HEAPS[..config.heaps] {
-        core::mem::forget(heap.lock());
+        core::mem::forget(heap.heap.lock());
     }
 }
 
@@ -311,7 +441,7 @@ pub(super) fn lock_all(config: &Config) {
 pub(super) unsafe fn unlock_all(config: &Config) {
     for heap in &HEAPS[..config.heaps] {
         // SAFETY: the caller's promise.
-        unsafe { heap.force_unlock() };
+        unsafe { heap.heap.force_unlock() };
     }
 }
 
@@ -322,6 +452,6 @@ pub(super) unsafe fn unlock_all(config: &Config) {
 pub(super) unsafe fn reset_locks(config: &Config) {
     for heap in &HEAPS[..config.heaps] {
         // SAFETY: the caller's promise.
-        unsafe { heap.raw().reset() };
+        unsafe { heap.heap.raw().reset() };
     }
 }

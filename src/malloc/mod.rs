@@ -19,3 +19,4 @@ mod region;
 mod remote;
 mod report;
 mod slab;
+mod spares;

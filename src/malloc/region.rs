@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
 use super::slab::Slab;
-use crate::heap::{Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
+use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, PAGE};
 
 /// Regions start at multiples of this: 64 MiB.
@@ -433,25 +433,24 @@ impl Region {
         done
     }
 
-    /// Makes a block of the manager's memory, all of it, and notes its pages.
-    fn admit(&mut self, block: NonNull<u8>) -> Option<Fresh> {
-        let bytes = self.usable_size(block.as_ptr())?;
-        if !self.commit(block, bytes) {
-            // SAFETY: nobody has seen the block.
-            let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
-            return None;
-        }
-        Some(Fresh { block, zero: self.touch(block, bytes) })
+    /// Whether any page that a block touches never was in one since the OS gave it.
+    fn is_new(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        let (first, end) = self.pages(block, bytes, true);
+        let mut new = false;
+        self.touched.over(first, end, |word, mask| new |= !*word & mask != 0);
+        new
     }
 
     /// Notes that pages are in use; whether those that the block has alone are
     /// as the OS gave them.
     fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let (first, end) = self.pages(block, bytes, true);
-        let (inner, inner_end) = self.pages(block, bytes, false);
-        let mut zero = true;
-        self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
-        self.touched.over(first, end, |word, mask| *word |= mask);
+        let mut zero = self.is_new(block, bytes);
+        if zero {
+            let (inner, inner_end) = self.pages(block, bytes, false);
+            self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+            self.touched.over(first, end, |word, mask| *word |= mask);
+        }
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {
@@ -463,15 +462,28 @@ impl Region {
         zero
     }
 
-    /// Gets a block; `None` where the region has no room. `dense` says that all
-    /// of it will be used soon.
-    pub fn get(&mut self, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-        let block = each!(&mut self.manager, manager => {
-            if align <= crate::heap::ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) }
-        })?;
-        self.handed += size;
-        self.dense += if dense { size } else { 0 };
-        self.admit(block)
+    /// Gets a block; `None` where the region has no room, or where it would be of
+    /// new memory and is not to `grow`. `dense` says that all of it will be used
+    /// soon.
+    pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
+        let (block, bytes) = each!(&mut self.manager, manager => {
+            let used = manager.used();
+            let block = if align <= ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) };
+            (block?, manager.used() - used)
+        });
+        // What is more aligned than the region may stand within its window.
+        let bytes = if align <= CHUNK { bytes } else { self.usable_size(block.as_ptr())? };
+        let wanted = grow || !self.is_new(block, bytes);
+        if wanted {
+            self.handed += size;
+            self.dense += if dense { size } else { 0 };
+        }
+        if !wanted || !self.commit(block, bytes) {
+            // SAFETY: nobody has seen the block.
+            let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
+            return None;
+        }
+        Some(Fresh { block, zero: self.touch(block, bytes) })
     }
 
     /// Frees a block; see [`Manager::free`].
