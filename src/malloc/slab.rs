@@ -197,6 +197,11 @@ impl Slab {
         self.limit / self.cell()
     }
 
+    /// The bytes of the pages that its cells lie in.
+    pub fn bytes(&self) -> usize {
+        (self.limit as usize).next_multiple_of(PAGE)
+    }
+
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
