@@ -30,7 +30,7 @@ use super::region::{header_of, header_parts};
 use super::remote::{Cell, Inbox};
 use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab, link, link_first, unlink};
 use super::{blocks, heaps, process};
-use crate::platform;
+use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
 
 /// How many free cells of a current slab a thread that ends counts at most.
@@ -338,22 +338,28 @@ unsafe fn take_shared(config: &Config, cache: *mut Cache, class: usize) -> *mut 
 unsafe fn new_slab(config: &Config, cache: *mut Cache, class: usize) -> *mut Slab {
     let span = span_of(class);
     // SAFETY: the caller's promise.
-    let growing = unsafe {
+    let taken = unsafe {
         let taken = &mut (*cache).taken[class];
         *taken = taken.saturating_add(1);
-        *taken > GROWING
+        *taken
     };
+    let growing = taken > GROWING;
     let Some(fresh) = heaps::get(config, span, span, growing) else { return ptr::null_mut() };
     // SAFETY: a new span, aligned to its size, and with it its headers.
     unsafe {
         let slab = header_of(fresh.block.as_ptr());
-        // A class that grows will use the whole slab: one system call instead of
-        // a fault for each page.
-        if fresh.zero && growing {
-            platform::populate(fresh.block.as_ptr(), span);
-        }
         Slab::found(slab, fresh.block.as_ptr(), class);
         (*slab).set_owner(cache.addr(), &raw mut (*cache).inbox);
+        if growing && fresh.zero {
+            // A class that grows will use the whole slab: one system call instead
+            // of a fault for each page.
+            platform::populate(fresh.block.as_ptr(), (*slab).bytes());
+        } else if taken == 1 && !fresh.zero && config.pool == 0 {
+            // Most first slabs of a class are their only ones, and hardly used:
+            // what a former block left there goes back, but for the first cell.
+            let first = ((*slab).cell() as usize).next_multiple_of(PAGE);
+            platform::purge(fresh.block.as_ptr().byte_add(first), span - first);
+        }
         slab
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! Steps of 16 bytes up to 128, then eight classes between a power of two and
 //! the next: a cell is at most an eighth larger than its request, beyond what
-//! the alignment of 16 costs.
+//! the alignment of 16 costs. From 1 KiB on a ninth class follows each power of
+//! two, a fifteenth larger, for pages and buffers that have a header of their
+//! program's.
 
 use crate::heap::ALIGNMENT;
 
 /// How many classes there are.
-pub(super) const CLASSES: usize = 72;
+pub(super) const CLASSES: usize = 77;
 /// The largest cell.
 pub(super) const MAX_SMALL: usize = 32 << 10;
 
@@ -23,14 +25,23 @@ static CLASS: [u8; STEPS + 1] = classes();
 const fn cells() -> [u32; CLASSES] {
     let mut cells = [0; CLASSES];
     let mut class = 0;
-    while class < CLASSES {
-        cells[class] = if class < 8 {
-            16 * (class as u32 + 1)
-        } else {
-            // The eighths of the class's power of two.
-            (9 + class as u32 % 8) << (class as u32 / 8 + 3)
-        };
+    while class < 8 {
+        cells[class] = 16 * (class as u32 + 1);
         class += 1;
+    }
+    let mut power = 128;
+    while class < CLASSES {
+        if power >= 1024 {
+            cells[class] = power * 16 / 15 / 16 * 16;
+            class += 1;
+        }
+        let mut eighth = 1;
+        while eighth <= 8 {
+            cells[class] = power + power / 8 * eighth;
+            class += 1;
+            eighth += 1;
+        }
+        power *= 2;
     }
     cells
 }

@@ -32,7 +32,7 @@ pub(super) struct Config {
     /// or `cache:off`. Default 4 MiB, less where addresses are few.
     pub huge: usize,
     /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by
-    /// default, in new huge blocks of 4 MiB and more, and in a region with 16 MiB
+    /// default, in new huge blocks of 4 MiB and more, and in a region with 32 MiB
     /// in use that grows by slabs of growing classes.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.

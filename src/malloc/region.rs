@@ -56,8 +56,8 @@ const MAX_REGIONS: usize = 2048;
 /// What the processor can map at once.
 const HUGE_PAGE: usize = 2 << 20;
 /// A region with so much in use, which grows by what will all be used, does so
-/// in huge pages: what the last of them leaves unused is then little beside it.
-const GROWS_HUGE: usize = 16 << 20;
+/// in huge pages: what the last of them leaves unused is at most a sixteenth.
+const GROWS_HUGE: usize = 32 << 20;
 
 /// The header of the unit that `address` lies in; of zeros where it is in no
 /// region.

@@ -341,6 +341,11 @@ impl Slab {
         self.base.wrapping_byte_add((number * self.cell()) as usize).cast()
     }
 
+    /// The bytes of the pages that its cells lie in.
+    pub fn bytes(&self) -> usize {
+        ((self.capacity * self.cell()) as usize).next_multiple_of(PAGE)
+    }
+
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
