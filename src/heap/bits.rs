@@ -26,7 +26,6 @@ const TOPS: [u64; ORDERS] = [
 const WINDOWS: [u64; ORDERS] = [1, 0x3, 0xF, 0xFF, 0xFFFF, 0xFFFF_FFFF, !0];
 
 impl Granules {
-    pub const NONE: Self = Granules(0);
     pub const ALL: Self = Granules(!0);
 
     /// The `len` granules from `first` on; `1 <= len <= 64 - first`.

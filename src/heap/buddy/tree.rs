@@ -157,14 +157,18 @@ impl WindowTree {
         self.lacking(level, node, child_order(level)).others()
     }
 
+    /// Whether a window of `order` is free in a node.
+    #[inline(always)]
+    fn has(&self, level: usize, node: usize, order: u32) -> bool {
+        match order.checked_sub(child_order(level)) {
+            None => self.lacking(level, node, order) != Granules::ALL,
+            Some(log) => self.free(level, node).lowest_window(log).is_some(),
+        }
+    }
+
     /// How many orders of windows are free in a node.
     fn orders(&self, level: usize, node: usize) -> u32 {
-        let own = child_order(level);
-        let free = self.free(level, node);
-        if free != Granules::NONE {
-            return own + free.windows().orders();
-        }
-        (0..own).filter(|&order| self.lacking(level, node, order) != Granules::ALL).count() as u32
+        (0..=child_order(level + 1)).filter(|&order| self.has(level, node, order)).count() as u32
     }
 
     /// The level whose children make up windows of `order`, from that of a
@@ -291,29 +295,23 @@ impl WindowTree {
     #[inline(never)]
     fn carry_taken(&mut self, mut level: usize, mut node: usize, mut children: Granules, mut had: u32) {
         while level + 1 < self.levels {
-            let (own, free) = (child_order(level), self.free(level, node));
+            let own = child_order(level);
             if had > own {
                 // They were part of larger windows.
-                had = own + free.and(children).windows().orders();
+                had = own + self.free(level, node).and(children).windows().orders();
             }
-            let left = if free == Granules::NONE {
-                // Down to what other children have.
-                let mut left = had.min(own);
-                while left > 0 && self.lacking(level, node, left - 1) == Granules::ALL {
-                    left -= 1;
-                }
-                left
-            } else {
-                own + free.windows().orders()
-            };
-            if left >= had {
+            let (parent, child) = (node / FAN, Granules::window(node % FAN, 0));
+            // Down to what other children have.
+            let mut order = had;
+            while order > 0 && !self.has(level, node, order - 1) {
+                order -= 1;
+                let word = self.lacking_mut(level + 1, parent, order);
+                *word = word.and(child);
+            }
+            if order == had {
                 return;
             }
-            (level, node, children) = (level + 1, node / FAN, Granules::window(node % FAN, 0));
-            for order in left..had {
-                let word = self.lacking_mut(level, node, order);
-                *word = word.and(children);
-            }
+            (level, node, children) = (level + 1, parent, child);
         }
     }
 
