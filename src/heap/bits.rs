@@ -1,5 +1,8 @@
 //! The bit tricks of the managers, each behind a name, and nowhere else.
 
+use core::ops::BitAnd;
+use core::slice;
+
 /// The granules that one bucket of the bitmaps stands for: one word.
 pub(super) const BUCKET: usize = 64;
 
@@ -159,31 +162,67 @@ impl Windows {
 pub(super) const SIZES: usize = 64;
 
 /// A size in a node of first fit's tree. In 32 bits it is below 2^31.
-pub(super) trait Size: Copy + Into<u32> {
+pub(super) trait Size: Copy + BitAnd<Output = Self> + Into<u32> + 'static {
     /// The sizes of a node.
     const FAN: usize = SIZES / size_of::<Self>();
 
+    /// `2 * FAN - 1` masks of ones, the middle one 0.
+    const MASKS: &'static [Self];
+
     /// `size`, which fits.
     fn new(size: u32) -> Self;
+
+    /// The larger of the two.
+    fn larger(self, other: Self) -> Self;
 
     /// A bit for each of the sizes in a node that is at least `bound`, itself
     /// above 0.
     ///
     /// # Safety
     /// `node` points to `FAN` sizes.
-    unsafe fn at_least(node: *const Self, bound: u32) -> u32;
+    #[inline(always)]
+    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { slice::from_raw_parts(node, Self::FAN) };
+        node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size.into() >= bound) << i)
+    }
 
     /// The largest of the sizes in a node but the one at `index`.
     ///
     /// # Safety
     /// `node` points to `FAN` sizes.
-    unsafe fn largest_but(node: *const Self, index: usize) -> u32;
+    #[inline(always)]
+    unsafe fn largest_but(node: *const Self, index: usize) -> u32 {
+        // SAFETY: the caller's promise.
+        let node = unsafe { slice::from_raw_parts(node, Self::FAN) };
+        let mask = &Self::MASKS[Self::FAN - 1 - index % Self::FAN..];
+        // Eight at a time, as the compiler makes vectors of it.
+        let mut eight = [Self::new(0); 8];
+        for first in (0..Self::FAN).step_by(eight.len()) {
+            for (i, most) in eight.iter_mut().enumerate() {
+                *most = most.larger(node[first + i] & mask[first + i]);
+            }
+        }
+        eight.into_iter().fold(Self::new(0), Self::larger).into()
+    }
 }
 
 impl Size for u16 {
+    const MASKS: &'static [Self] = &{
+        let mut masks = [!0; 2 * Self::FAN - 1];
+        masks[Self::FAN - 1] = 0;
+        masks
+    };
+
     #[inline(always)]
     fn new(size: u32) -> Self {
         size as u16
+    }
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        // By a subtraction that stops at 0, which vectors have.
+        self + other.saturating_sub(self)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -202,40 +241,24 @@ impl Size for u16 {
             half(0) | half(2) << 16
         }
     }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
-        // SAFETY: the caller's promise.
-        let node = unsafe { &*node.cast::<[u16; Self::FAN]>() };
-        node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(u32::from(size) >= bound) << i)
-    }
-
-    #[inline(always)]
-    unsafe fn largest_but(node: *const Self, index: usize) -> u32 {
-        // SAFETY: the caller's promise.
-        let node = unsafe { &*node.cast::<[u16; Self::FAN]>() };
-        const MASK: [u16; 63] = {
-            let mut mask = [!0; 63];
-            mask[31] = 0;
-            mask
-        };
-        let mask = &MASK[31 - index % 32..];
-        // Eight at a time, as the compiler makes vectors of it.
-        let mut eight = [0u16; 8];
-        for first in (0..32).step_by(8) {
-            for (i, most) in eight.iter_mut().enumerate() {
-                // The larger, by a subtraction that stops at 0.
-                *most += (node[first + i] & mask[first + i]).saturating_sub(*most);
-            }
-        }
-        eight.into_iter().fold(0, u16::max).into()
-    }
 }
 
 impl Size for u32 {
+    const MASKS: &'static [Self] = &{
+        let mut masks = [!0; 2 * Self::FAN - 1];
+        masks[Self::FAN - 1] = 0;
+        masks
+    };
+
     #[inline(always)]
     fn new(size: u32) -> Self {
         size
+    }
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        // Signed, as vectors compare.
+        (self as i32).max(other as i32) as u32
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -250,33 +273,6 @@ impl Size for u32 {
             let high = _mm_packs_epi32(four(2), four(3));
             _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn at_least(node: *const Self, bound: u32) -> u32 {
-        // SAFETY: the caller's promise.
-        let node = unsafe { &*node.cast::<[u32; Self::FAN]>() };
-        node.iter().enumerate().fold(0, |hits, (i, &size)| hits | u32::from(size >= bound) << i)
-    }
-
-    #[inline(always)]
-    unsafe fn largest_but(node: *const Self, index: usize) -> u32 {
-        // SAFETY: the caller's promise.
-        let node = unsafe { &*node.cast::<[u32; Self::FAN]>() };
-        const MASK: [u32; 31] = {
-            let mut mask = [!0; 31];
-            mask[15] = 0;
-            mask
-        };
-        let mask = &MASK[15 - index % 16..];
-        // Four at a time, as the compiler makes vectors of it.
-        let mut four = [0i32; 4];
-        for first in (0..16).step_by(4) {
-            for (i, most) in four.iter_mut().enumerate() {
-                *most = (*most).max((node[first + i] & mask[first + i]) as i32);
-            }
-        }
-        four.into_iter().fold(0, i32::max) as u32
     }
 }
 
