@@ -42,12 +42,12 @@ fn small_heaps<K: Kind>() {
 
 fn long_run<K: Kind>() {
     let mut rng = Rng(7);
-    let mut shadow = Shadow::<K>::new(3 << 20, 8).unwrap();
+    let mut shadow = Shadow::<K>::new(6 << 20, 8).unwrap();
     for turn in 0..1_000_000 {
         let op = rng.op(if turn % 64 == 0 { 200_000 } else { 3_000 });
         // Bounded live set, so that the model's own cost stays small.
         let op = if shadow.heap.stats().blocks > 700 { Op::Free { block: rng.below(700) } } else { op };
-        // So large a heap has trees of several levels: the exact place, too.
+        // So large a heap has trees of three levels and more: the exact place, too.
         shadow.apply(&op, turn % 64 == 1);
         if turn % 20_000 == 0 {
             shadow.assert_sound();

@@ -19,7 +19,7 @@
 //! A block of more than a bucket (order 7 and up) leaves the used words of its
 //! buckets 0 and writes its order into the first end word, where no bit may
 //! stand without its used bit. Every operation thus costs one path of the tree
-//! at most: a fifth of the logarithm of the heap, not its size, and 2.13 bits a
+//! at most: a sixth of the logarithm of the heap, not its size, and 2.12 bits a
 //! granule.
 //!
 //! The granules of an area need not be a power of two: what lies beyond the
@@ -34,7 +34,7 @@ use core::ffi::CStr;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
-use self::tree::{BUCKET_ORDER, FAN_LOG, WindowTree, none};
+use self::tree::{BUCKET_ORDER, FAN_LOG, WindowTree};
 use super::area::Area;
 use super::bits::{BUCKET, Granules};
 use super::{Block, Counters, ExtendError, Fault, FreeError, Freed, Manager, Part, Stats};
@@ -78,7 +78,7 @@ impl Window {
 
 /// A heap under the binary buddy system.
 ///
-/// Get, free and extend cost one path up and down a tree of `log32` of the
+/// Get, free and extend cost one path up and down a tree of `log64` of the
 /// area's 64-granule buckets: at most five steps, whatever the heap holds. The
 /// bound that leftmost placement keeps is in [`crate::analysis`].
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Buddy {
             unsafe { (*buckets.add(count - 1)).used = absent };
         }
         // SAFETY: the tree's words follow the buckets.
-        let tree = unsafe { WindowTree::new(buckets.add(count).cast(), count, deficit(last)) };
+        let tree = unsafe { WindowTree::new(buckets.add(count).cast(), count, last.windows()) };
         Buddy { origin, granules, shift, buckets, tree, counters: Counters::default() }
     }
 
@@ -205,9 +205,10 @@ impl Buddy {
         }
     }
 
-    /// Makes a free window a block.
+    /// Makes a free window a block. `is_lowest` where it is known to be the
+    /// lowest free one of its order.
     #[inline(always)]
-    fn allocate(&mut self, window: Window) {
+    fn allocate(&mut self, window: Window, is_lowest: bool) {
         let index = window.bucket();
         if window.is_large() {
             self.bucket_mut(index).ends = u64::from(window.order);
@@ -215,14 +216,12 @@ impl Buddy {
         }
         let run = Granules::window(window.at % BUCKET, window.order).0;
         let bucket = self.bucket_mut(index);
+        let free = Granules(!bucket.used);
         bucket.used |= run;
         bucket.ends |= run & !(run >> 1);
-        let free = Granules(!bucket.used);
-        let before = self.tree.bucket(index);
-        let after = deficit(free);
-        if after != before {
-            self.tree.bucket_taken(index, before, after);
-        }
+        let had = free.windows();
+        let left = if is_lowest { had.without(Granules(run)) } else { Granules(!bucket.used).windows() };
+        self.tree.bucket_taken(index, had, left);
     }
 
     /// Makes a block free; the order of the largest free window around it.
@@ -233,16 +232,12 @@ impl Buddy {
             self.bucket_mut(index).ends = 0;
             return self.tree.window_freed(index, window.order);
         }
-        let run = Granules::window(window.at % BUCKET, window.order).0;
         let bucket = self.bucket_mut(index);
+        let run = Granules(bucket.ends).through_lowest(window.at % BUCKET).0;
         bucket.used &= !run;
         bucket.ends &= !run;
         let around = Granules(!bucket.used).window_around(window.at % BUCKET);
-        let deficit = (BUCKET_ORDER - around) as u8;
-        if deficit < self.tree.bucket(index) {
-            return self.tree.bucket_freed(index, deficit).unwrap_or(around);
-        }
-        around
+        self.tree.bucket_freed(index, around + 1).unwrap_or(around)
     }
 
     /// Allocates the lowest window for `size` bytes, without counting a
@@ -256,7 +251,7 @@ impl Buddy {
         let window = self.lowest(order)?;
         self.grown(order);
         let block = self.pointer(window.at);
-        self.allocate(window);
+        self.allocate(window, true);
         Some(block)
     }
 
@@ -264,7 +259,7 @@ impl Buddy {
     #[inline(never)]
     fn place_window(&mut self, order: u32) -> Option<NonNull<u8>> {
         let window = self.lowest(order)?;
-        self.allocate(window);
+        self.allocate(window, true);
         self.grown(order);
         Some(self.pointer(window.at))
     }
@@ -275,7 +270,7 @@ impl Buddy {
         if align <= own {
             let least = align.trailing_zeros().saturating_sub(self.shift);
             let window = self.lowest(self.order_for(size)?.max(least))?;
-            self.allocate(window);
+            self.allocate(window, true);
             self.grown(window.order);
             return Some(self.pointer(window.at));
         }
@@ -284,7 +279,7 @@ impl Buddy {
         let room = size.checked_add(align - own)?;
         let order = self.order_for(size).and(self.order_for(room))?.max(BUCKET_ORDER + 1);
         let window = self.lowest(order)?;
-        self.allocate(window);
+        self.allocate(window, true);
         self.grown(order);
         let address = self.pointer(window.at).addr().get();
         let start = window.at + ((address.next_multiple_of(align) - address) >> self.shift);
@@ -324,7 +319,7 @@ impl Buddy {
         let last = (ends >> bit).trailing_zeros() as usize;
         let len = last + 1;
         // A power of two, and a multiple of it.
-        if (len | bit) & last != 0 || !Granules(used >> bit).contains(Granules::run(0, len)) {
+        if (len | bit) & last != 0 || !Granules(used).contains(Granules(ends).through_lowest(bit)) {
             return Err(FreeError::Corrupted);
         }
         Ok((Window { at: start, order: len.trailing_zeros() }, start))
@@ -434,12 +429,12 @@ impl Buddy {
         let mut new = Window { at: old.at, order };
         if old.at & (new.granules() - 1) != 0 || order > old.order && !self.is_free(new) {
             let Some(lowest) = self.lowest(order).filter(|_| may_move) else {
-                self.allocate(old);
+                self.allocate(old, false);
                 return Err(ExtendError::NoRoom);
             };
             new = lowest;
         }
-        self.allocate(new);
+        self.allocate(new, false);
         self.counters.used -= self.bytes(old.order);
         self.counters.grown(self.bytes(new.order));
         let to = self.pointer(new.at);
@@ -559,26 +554,20 @@ impl Buddy {
         Ok(())
     }
 
-    /// What the blocks say of the byte of a stretch: see
+    /// What the blocks say of the orders of a stretch: see
     /// [`WindowTree::first_fault`].
-    fn expected_byte(&self, level: usize, index: usize) -> Option<u8> {
+    fn expected_orders(&self, level: usize, index: usize) -> Option<u32> {
         for log in 0..=FAN_LOG {
             let order = BUCKET_ORDER + FAN_LOG * level as u32 + log;
             let first = (index >> log << log) << (FAN_LOG as usize * level);
             let &Bucket { used, ends } = self.bucket(first);
             let is_large = order > BUCKET_ORDER && used == 0 && ends & POINTER == 0;
             if is_large && ends & 0xFF == u64::from(order) && self.tree.level_of(order).0 == level {
-                return Some(none(level));
+                return Some(0);
             }
         }
-        (level == 0).then(|| deficit(Granules(!self.bucket(index).used)))
+        (level == 0).then(|| Granules(!self.bucket(index).used).windows().orders())
     }
-}
-
-/// The deficit of a bucket with these free granules.
-#[inline(always)]
-fn deficit(free: Granules) -> u8 {
-    (BUCKET_ORDER + 1 - free.orders()) as u8
 }
 
 impl Manager for Buddy {
@@ -644,7 +633,7 @@ impl Manager for Buddy {
     fn check(&self) -> Result<(), Fault> {
         let fault = |what, granule| Fault { what, address: self.pointer(granule).addr().get() };
         let (blocks, used) = self.check_granules().map_err(|(what, at)| fault(what, at))?;
-        if let Some((level, index)) = self.tree.first_fault(|l, i| self.expected_byte(l, i)) {
+        if let Some((level, index)) = self.tree.first_fault(|l, i| self.expected_orders(l, i)) {
             return Err(fault(c"the tree contradicts the blocks", (index << (FAN_LOG as usize * level)) * BUCKET));
         }
         if (blocks, used) != (self.counters.blocks, self.counters.used) {

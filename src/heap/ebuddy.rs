@@ -88,7 +88,8 @@ impl Ebuddy {
     /// The fewest bytes that hold a heap, at any alignment of the area.
     pub const fn minimum_area() -> usize {
         // One pad only: the emergency heap begins at a multiple of ALIGNMENT.
-        Buddy::minimum_area() + Ffit::minimum_area() - (super::ALIGNMENT - 1)
+        let main = Buddy::minimum_area() - (super::ALIGNMENT - 1);
+        main.next_multiple_of(super::ALIGNMENT) + Ffit::minimum_area()
     }
 
     /// The counters of the buddy part and of the emergency heap. Their failed
