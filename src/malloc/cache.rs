@@ -41,8 +41,11 @@ const TIDY: usize = 16;
 /// time has a bound however many are there.
 const SORT: usize = 256;
 
-/// Every so many refills a thread looks at the clock.
-const TICK_REFILLS: u32 = 8;
+/// Every so many refills a thread looks at the clock: a program whose slabs are
+/// nearly empty has few.
+const TICK_REFILLS: u32 = 2;
+/// Every so many refills a thread sends what is in its outbox.
+const SEND_REFILLS: u32 = 8;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
 
@@ -269,10 +272,10 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
     unsafe {
         if !(*cache).is_shared() {
             (*cache).refills = (*cache).refills.wrapping_add(1);
-            if (*cache).refills.is_multiple_of(TICK_REFILLS) {
-                if heaps::tick(config) {
-                    tidy(config, TIDY);
-                }
+            if (*cache).refills.is_multiple_of(TICK_REFILLS) && heaps::tick(config) {
+                tidy(config, TIDY);
+            }
+            if (*cache).refills.is_multiple_of(SEND_REFILLS) {
                 (*cache).outbox.send();
             }
         }
