@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `outbox`, `remote`, `slab`, `heaps`,
-//! `process`, `config`, `message`, `region`, `platform`'s slot.
+//! threads sent back. May use: `blocks`, `classes`, `outbox`, `remote`, `slab`,
+//! `heaps`, `process`, `config`, `message`, `region`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: its free cells are in the
@@ -455,12 +455,12 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         if (*slab).is_young() && is_freed(slab, block) {
             fatal("free", "double free of", block);
         }
+        // This thread's own are here that stand in another unit than the slab's
+        // first, or whose contents are by chance the mark of a free cell.
         if !(*slab).is_in(own().addr()) {
             let cache = with_cache(process::config());
             Slab::free_remotely(slab, block.cast(), if is_none(cache) { None } else { Some(&mut (*cache).outbox) });
         } else if !(*slab).free(block.cast()) {
-            // This thread's own are here that stand in another unit than the slab's
-            // first, or whose contents are by chance the mark of a free cell.
             attend_own(slab);
         }
     }
