@@ -38,13 +38,16 @@ const COUNT: u32 = 64;
 /// How many slabs a tick counts at most.
 const TIDY: usize = 16;
 /// How many slabs of its inbox one slow malloc looks at at most, so that its
-/// time has a bound however many are there.
+/// time has a bound however many are there: before it takes cells that were
+/// never used, and before a new slab.
+const SORT_FEW: usize = 8;
 const SORT: usize = 256;
 
 /// Every so many refills a thread looks at the clock: a program whose slabs are
 /// nearly empty has few.
 const TICK_REFILLS: u32 = 2;
-/// Every so many refills a thread sends what is in its outbox.
+/// Every so many refills a thread sends what is in its outbox, and looks at a
+/// few slabs of its inbox, as those of other classes may be empty.
 const SEND_REFILLS: u32 = 8;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
@@ -225,6 +228,15 @@ impl Cache {
         }
     }
 
+    /// Takes the slab of a class that has waited longest; null without one.
+    fn take_partial(&mut self, class: usize) -> *mut Slab {
+        let slab = self.partial[class];
+        if !slab.is_null() {
+            self.unlink_partial(slab);
+        }
+        slab
+    }
+
     fn link_full(&mut self, slab: *mut Slab) {
         // SAFETY: cache and slab are the caller's; no cell of it is free.
         unsafe {
@@ -277,37 +289,71 @@ unsafe fn refill(config: &Config, cache: *mut Cache, class: usize) -> *mut u8 {
             }
             if (*cache).refills.is_multiple_of(SEND_REFILLS) {
                 (*cache).outbox.send();
+                sort(config, cache, SORT_FEW);
             }
         }
-        sort(config, cache, SORT);
-        let cell = (*cache).at_hand[class];
-        if cell.is_null() {
-            let mut next = (*cache).partial[class];
+        if (*cache).at_hand[class].is_null() {
+            let mut next = (*cache).take_partial(class);
+            if next.is_null() {
+                next = find_cells(config, cache, class);
+            }
             if !next.is_null() {
-                (*cache).unlink_partial(next);
-            } else {
-                next = take_shared(config, cache, class);
-                if next.is_null() {
-                    let current = (*cache).current[class];
-                    if !current.is_null() && (*current).extend() {
-                        return get_fast(cache, class);
-                    }
-                    next = new_slab(config, cache, class);
+                let last = (*cache).put_aside(class, 0);
+                if !last.is_null() {
+                    (*cache).link(last);
                 }
-                if next.is_null() {
-                    return ptr::null_mut();
-                }
+                (*cache).current[class] = next;
+                (*next).make_current(&raw mut (*cache).at_hand[class]);
             }
-            let last = (*cache).put_aside(class, 0);
-            if !last.is_null() {
-                (*cache).link(last);
-            }
-            (*cache).current[class] = next;
-            (*next).make_current(&raw mut (*cache).at_hand[class]);
-        } else if !(*cell).is_marked() {
-            fatal("malloc", FREED_TWICE, cell.cast());
         }
-        get_fast(cache, class)
+        let cell = get_fast(cache, class);
+        let first = (*cache).at_hand[class];
+        if cell.is_null() && !first.is_null() {
+            fatal("malloc", FREED_TWICE, first.cast());
+        }
+        cell
+    }
+}
+
+/// Finds cells of a class of which the thread knows none in its slabs: the slab
+/// that they are in; null where that is the current one, or there is no memory.
+/// What others freed in the current slab comes first: that takes one look, and
+/// the inbox one for each slab.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn find_cells(config: &Config, cache: *mut Cache, class: usize) -> *mut Slab {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let current = (*cache).current[class];
+        if !current.is_null() && (*current).collect_early() {
+            return ptr::null_mut();
+        }
+        if let Some(slab) = find_received(config, cache, class, SORT_FEW) {
+            return slab;
+        }
+        let slab = take_shared(config, cache, class);
+        if !slab.is_null() || !current.is_null() && (*current).extend() {
+            return slab;
+        }
+        find_received(config, cache, class, SORT).unwrap_or_else(|| new_slab(config, cache, class))
+    }
+}
+
+/// Sorts the inbox and says as [`find_cells`] where cells of the class are then,
+/// if there are any.
+///
+/// # Safety
+/// `cache` is the caller's.
+unsafe fn find_received(config: &Config, cache: *mut Cache, class: usize, most: usize) -> Option<*mut Slab> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        sort(config, cache, most);
+        if !(*cache).at_hand[class].is_null() {
+            return Some(ptr::null_mut());
+        }
+        let slab = (*cache).take_partial(class);
+        (!slab.is_null()).then_some(slab)
     }
 }
 
@@ -325,9 +371,8 @@ unsafe fn take_shared(config: &Config, cache: *mut Cache, class: usize) -> *mut 
         }
         let _lock = SHARED.lock.lock();
         sort(config, shared, SORT);
-        let slab = (*shared).partial[class];
+        let slab = (*shared).take_partial(class);
         if !slab.is_null() {
-            (*shared).unlink_partial(slab);
             (*slab).set_owner(cache.addr(), &raw mut (*cache).inbox);
         }
         slab
@@ -391,7 +436,7 @@ unsafe fn attend(config: &Config, cache: *mut Cache, slab: *mut Slab) {
         } else if (*slab).is_full() {
             (*slab).set_partial((*slab).capacity - 1);
             (*cache).unlink_full(slab);
-        } else {
+        } else if (*slab).is_idle() {
             (*cache).unlink_partial(slab);
             release(config, slab);
         }
@@ -501,10 +546,10 @@ unsafe fn take_remote(config: &Config, cache: *mut Cache, slab: *mut Slab) {
     unsafe {
         let was_full = (*slab).is_full();
         (*slab).collect();
-        if was_full {
+        if was_full && !(*slab).is_full() {
             (*cache).unlink_full(slab);
         }
-        if !(*slab).is_current() && (*slab).used() == 0 {
+        if !(*slab).is_current() && (*slab).is_idle() {
             (*cache).unlink_partial(slab);
             release(config, slab);
         }
@@ -613,7 +658,7 @@ unsafe fn put_all_aside(config: &Config, cache: *mut Cache, most: u32) {
             if slab.is_null() {
                 continue;
             }
-            if (*slab).used() == 0 {
+            if (*slab).is_idle() {
                 release(config, slab);
             } else {
                 (*cache).link(slab);
@@ -642,7 +687,7 @@ fn tidy(config: &Config, most: usize) {
                 left -= 1;
                 (*shared).unlink_partial(slab);
                 (*slab).count();
-                if (*slab).used() == 0 {
+                if (*slab).is_idle() {
                     release(config, slab);
                 } else {
                     (*shared).link(slab);

@@ -13,7 +13,9 @@
 //! ```
 //!
 //! The owner takes each chain at once, without looking at its cells: `remote`
-//! says where it starts and ends and how many they are. A slab may get another
+//! says where it starts and ends and how many they are. The owner may take it
+//! early, while the slab is still in the inbox; until it was received from there, its
+//! header must stay. A slab may get another
 //! owner at any time; an owner that finds a slab in its inbox that is not its own
 //! any more sends it on. An inbox that loses its owner is closed, so that no slab
 //! waits where nobody looks.
@@ -70,18 +72,24 @@ impl Chain {
 /// What other threads use of a slab's header, on a cache line of its own.
 ///
 /// Invariant: whoever makes `remote` other than 0 puts the slab in its owner's
-/// inbox, and nobody else does; until it was taken from there the slab stays,
-/// as the cells are still counted as in use.
+/// inbox, and nobody else does; only who takes it from there makes `remote` 0
+/// again. Until then the slab stays: its cells are still counted as in use, or
+/// it is seen to be [awaited](Others::is_awaited).
 #[repr(align(64))]
 pub(super) struct Others {
     /// The inbox of the slab's owner.
     inbox: AtomicPtr<Inbox>,
-    /// The chain of the cells that other threads freed, 0 for none: their count
-    /// in the upper half, then the places of the last and the first cell.
+    /// The chain of the cells that other threads freed: their count in the upper
+    /// half, then the places of the last and the first cell. 0 for none, or
+    /// [`AWAITED`].
     remote: AtomicU64,
     /// The next slab in the same inbox.
     next: AtomicPtr<Others>,
 }
+
+/// What `remote` is without cells, where the slab is in an inbox all the same, or
+/// on its way there: they were taken early.
+const AWAITED: u64 = 1;
 
 /// Where other threads push the slabs in which they freed cells: on a cache
 /// line of its own.
@@ -144,7 +152,7 @@ impl Others {
         loop {
             // SAFETY: the caller's promise.
             unsafe { (*cells.tail).next = cell_at(base, word & 0xFFFF) };
-            let new = if word == 0 { count | tail << 16 | head } else { ((word & !0xFFFF) + count) | head };
+            let new = if word <= AWAITED { count | tail << 16 | head } else { ((word & !0xFFFF) + count) | head };
             match self.remote.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return word == 0,
                 Err(now) => word = now,
@@ -152,15 +160,35 @@ impl Others {
         }
     }
 
-    /// Takes the cells that other threads freed in the slab at `base`, of which
-    /// there are some.
+    /// Takes the cells that other threads freed in the slab at `base`; there may
+    /// be none.
     ///
     /// # Safety
-    /// The slab is the caller's, and was in its inbox.
+    /// The slab is the caller's, and was just taken from its inbox.
     pub unsafe fn take(&self, base: *mut u8) -> Chain {
         // What the owner read of the header before, it read before whoever frees
         // the next cell writes there: both exchanges order both ways.
-        let word = self.remote.swap(0, Ordering::AcqRel);
+        Self::chain(base, self.remote.swap(0, Ordering::AcqRel))
+    }
+
+    /// Takes them where the slab may be in an inbox, and stays there.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    pub unsafe fn take_early(&self, base: *mut u8) -> Chain {
+        if self.remote.load(Ordering::Relaxed) <= AWAITED {
+            return Chain::EMPTY;
+        }
+        Self::chain(base, self.remote.swap(AWAITED, Ordering::AcqRel))
+    }
+
+    /// Whether the slab, none of whose cells is in use, is in an inbox, or on
+    /// its way there.
+    pub fn is_awaited(&self) -> bool {
+        self.remote.load(Ordering::Relaxed) != 0
+    }
+
+    fn chain(base: *mut u8, word: u64) -> Chain {
         Chain {
             head: cell_at(base, word & 0xFFFF),
             tail: cell_at(base, word >> 16 & 0xFFFF),

@@ -69,6 +69,8 @@ pub(super) struct Slab {
     pub kind: Kind,
     pub class: u8,
     full: bool,
+    /// Whether another thread ever freed a cell of it.
+    visited: bool,
     /// The units of the slab; for a tail, how many headers before its head is.
     units: u8,
     /// The list that a freed cell goes to.
@@ -104,6 +106,7 @@ impl Slab {
         kind: Kind::None,
         class: 0,
         full: false,
+        visited: false,
         units: 0,
         list: ptr::null_mut(),
         next: ptr::null_mut(),
@@ -314,21 +317,48 @@ impl Slab {
         }
     }
 
-    /// Takes the cells that other threads freed, of which there are some.
+    /// Takes the cells that other threads freed, if there are any.
     ///
     /// # Safety
-    /// The slab is the caller's, and was in its inbox.
+    /// The slab is the caller's, and was just taken from its inbox.
     pub unsafe fn collect(&mut self) {
+        self.visited = true;
         // SAFETY: the caller's promise.
-        let count = unsafe {
-            let chain = self.others.take(self.base);
+        unsafe { self.add(self.others.take(self.base)) };
+    }
+
+    /// The same where the slab may be in an inbox; whether there were any.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    pub unsafe fn collect_early(&mut self) -> bool {
+        // SAFETY: the caller's promise.
+        self.visited && unsafe { self.add(self.others.take_early(self.base)) }
+    }
+
+    /// Adds cells that came back; whether there are any.
+    ///
+    /// # Safety
+    /// Slab and cells are the caller's.
+    unsafe fn add(&mut self, chain: Chain) -> bool {
+        if chain.count == 0 {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
             (*chain.tail).next = *self.list;
             *self.list = chain.head;
-            chain.count
-        };
-        if !self.is_current() && self.is_counted() {
-            self.set_partial(self.used().wrapping_sub(count));
         }
+        if !self.is_current() && self.is_counted() {
+            self.set_partial(self.used().wrapping_sub(chain.count));
+        }
+        true
+    }
+
+    /// Whether its span can go back, where it is not current: no cell is in use,
+    /// and it is in no inbox.
+    pub fn is_idle(&self) -> bool {
+        self.used() == 0 && !self.others.is_awaited()
     }
 
     /// The size of its cells.

@@ -1,6 +1,8 @@
 //! The protocol in every order that threads and memory may take, by loom:
 //! `make model`. May use: nothing of malloc but what it tests.
 
+use core::mem;
+
 use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread;
@@ -25,6 +27,8 @@ struct Slab {
 #[derive(Default)]
 struct Owned {
     free: [bool; CELLS],
+    /// Whether cells were taken while the slab was in an inbox.
+    early: bool,
     released: bool,
 }
 
@@ -121,6 +125,24 @@ impl Handle {
         }
     }
 
+    /// The owner of a slab takes cells while it is in an inbox; it is not to be
+    /// released until it was received there.
+    fn take_early(self, slab: usize) {
+        let slab = self.slab(slab);
+        // SAFETY: the slab is the caller's.
+        unsafe {
+            if is_released(slab) {
+                return;
+            }
+            let chain = (*slab).others.take_early((&raw mut (*slab).memory).cast());
+            if chain.count > 0 {
+                assert!((*slab).others.is_awaited(), "it may be released too early");
+                (*slab).owned.with_mut(|owned| (*owned).early = true);
+                accept(slab, chain);
+            }
+        }
+    }
+
     /// The owner of an inbox looks there.
     fn sort(self, inbox: *mut Inbox, most: usize) {
         // SAFETY: the caller owns the inbox.
@@ -164,16 +186,18 @@ impl Handle {
         }
     }
 
-    /// It takes a slab from the shared cache.
-    fn take_shared(self, inbox: *mut Inbox) {
+    /// It takes a slab from the shared cache; false where there is none.
+    fn take_shared(self, inbox: *mut Inbox) -> bool {
         // SAFETY: under the lock, the shared cache and its slabs are the caller's.
         unsafe {
             let mut shared = (*self.0).shared_slabs.lock().unwrap();
             self.sort(self.shared(), usize::MAX);
             shared.retain(|&slab| !is_released(slab));
-            if let Some(slab) = shared.pop() {
+            let slab = shared.pop();
+            if let Some(slab) = slab {
                 (*slab).others.set_inbox(inbox);
             }
+            slab.is_some()
         }
     }
 }
@@ -186,9 +210,31 @@ impl Handle {
 unsafe fn receive(slab: *mut Slab) {
     // SAFETY: the caller's promise.
     unsafe {
+        let chain = (*slab).others.take((&raw mut (*slab).memory).cast());
+        (*slab).owned.with_mut(|owned| {
+            let early = mem::take(&mut (*owned).early);
+            assert!(chain.count > 0 || early, "a slab was in an inbox twice");
+        });
+        accept(slab, chain);
+        if (*slab).owned.with(|owned| (*owned).free.iter().all(|&free| free)) {
+            (*slab).owned.with_mut(|owned| (*owned).released = true);
+            // As if it were memory and no slab: whatever another thread does
+            // with it that is not over is an error.
+            (*slab).others.inbox.with_mut(|inbox| *inbox = ptr::null_mut());
+            (*slab).others.remote.with_mut(|remote| *remote = 0);
+            (*slab).others.next.with_mut(|next| *next = ptr::null_mut());
+        }
+    }
+}
+
+/// Takes cells that came back.
+///
+/// # Safety
+/// The slab is the caller's, and these are cells of it.
+unsafe fn accept(slab: *mut Slab, chain: Chain) {
+    // SAFETY: the caller's promise.
+    unsafe {
         let base = (&raw mut (*slab).memory).cast::<Cell>();
-        let chain = (*slab).others.take(base.cast());
-        assert!(chain.count > 0, "a slab was in an inbox twice");
         (*slab).owned.with_mut(|owned| {
             let mut cell = chain.head;
             for left in (0..chain.count).rev() {
@@ -199,17 +245,7 @@ unsafe fn receive(slab: *mut Slab) {
                 assert_eq!(left == 0, cell == chain.tail, "the chain does not end at its tail");
                 cell = (*cell).next;
             }
-            if (*owned).free.iter().all(|&free| free) {
-                (*owned).released = true;
-            }
         });
-        if is_released(slab) {
-            // As if it were memory and no slab: whatever another thread does
-            // with it that is not over is an error.
-            (*slab).others.inbox.with_mut(|inbox| *inbox = ptr::null_mut());
-            (*slab).others.remote.with_mut(|remote| *remote = 0);
-            (*slab).others.next.with_mut(|next| *next = ptr::null_mut());
-        }
     }
 }
 
@@ -229,6 +265,23 @@ fn what_two_threads_free_comes_back_once() {
         for thread in threads {
             thread.join().unwrap();
         }
+        heap.sort(heap.first(), usize::MAX);
+        // SAFETY: this thread is the last.
+        assert!(unsafe { is_released(heap.slab(0)) }, "a cell was lost");
+    });
+}
+
+#[test]
+fn what_is_taken_early_comes_back_once() {
+    model(|heap| {
+        let threads = SHARES.map(|cells| thread::spawn(move || heap.free(0, cells)));
+        heap.take_early(0);
+        heap.sort(heap.first(), usize::MAX);
+        heap.take_early(0);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        heap.take_early(0);
         heap.sort(heap.first(), usize::MAX);
         // SAFETY: this thread is the last.
         assert!(unsafe { is_released(heap.slab(0)) }, "a cell was lost");
@@ -259,7 +312,9 @@ fn cells_follow_their_slab_to_another_cache() {
         let frees = SHARES.map(|cells| thread::spawn(move || heap.free(0, cells)));
         let other = thread::spawn(move || {
             let inbox = heap.adopt();
-            heap.take_shared(inbox);
+            if heap.take_shared(inbox) {
+                heap.take_early(0);
+            }
             heap.sort(inbox, usize::MAX);
             inbox == heap.second()
         });
