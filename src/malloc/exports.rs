@@ -52,7 +52,7 @@ fn get_slow(size: usize, zero: bool) -> Option<Fresh> {
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     if size <= MAX_SMALL {
         // SAFETY: this thread's own cache.
-        let cell = unsafe { cache::get_fast(cache::own(), class_of(size)) };
+        let cell = unsafe { cache::own().lists.get(class_of(size)) };
         if !cell.is_null() {
             return cell.cast();
         }
@@ -214,7 +214,7 @@ fn get_aligned(align: usize, size: usize) -> *mut c_void {
     if config.cache && align <= MAX_SMALL {
         if let Some(class) = aligned_class_of(size, align) {
             // SAFETY: this thread's own cache.
-            let cell = unsafe { cache::get_fast(cache::own(), class) };
+            let cell = unsafe { cache::own().lists.get(class) };
             if !cell.is_null() {
                 return cell.cast();
             }
@@ -310,8 +310,7 @@ pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(keep: usize) -> c_int {
     let config = process::config();
-    // SAFETY: this thread's own cache.
-    unsafe { cache::trim(config, cache::own()) };
+    cache::trim(config);
     c_int::from(config.pool == 0 && (huge::trim() | heaps::trim(config, keep)))
 }
 

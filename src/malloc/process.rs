@@ -9,7 +9,7 @@ use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
 use super::message::warn;
-use super::{cache, heaps, huge, report};
+use super::{cache, heaps, huge, report, shared};
 use crate::sync::FutexLock;
 
 struct Settings {
@@ -103,11 +103,11 @@ pub(super) fn thread_starts(cache: *mut c_void) {
 
 extern "C" fn thread_ends(own: *mut c_void) {
     // SAFETY: the value that thread_starts set, in the same thread.
-    unsafe { cache::leave(config(), own.cast()) };
+    unsafe { cache::leave(config(), &*own.cast()) };
 }
 
 extern "C" fn before_fork() {
-    cache::lock();
+    shared::lock_all();
     huge::lock();
     heaps::lock_all(config());
 }
@@ -117,7 +117,7 @@ extern "C" fn after_fork_in_parent() {
     unsafe {
         heaps::unlock_all(config());
         huge::unlock();
-        cache::unlock();
+        shared::unlock_all();
     }
 }
 
@@ -126,6 +126,6 @@ extern "C" fn after_fork_in_child() {
     unsafe {
         heaps::reset_locks(config());
         huge::reset_lock();
-        cache::reset_locks();
+        shared::reset_locks();
     }
 }

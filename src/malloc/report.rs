@@ -64,8 +64,7 @@ pub(super) fn totals() -> Totals {
         totals.dirty += dirty;
     });
     (totals.huge_blocks, totals.huge_bytes) = huge::totals();
-    // SAFETY: this thread's own cache.
-    totals.free_cells = unsafe { cache::free_bytes(cache::own()) };
+    totals.free_cells = cache::free_bytes();
     totals
 }
 

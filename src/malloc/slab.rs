@@ -18,8 +18,10 @@
 //! when the slab is empty; for a full one 1, so that the first free puts it back
 //! in the cache's lists. One decrement thus serves for both.
 
+// A `Cell` is a cell of a slab here.
+use core::cell::Cell as Owned;
 use core::iter;
-use core::mem::{self, offset_of};
+use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -53,36 +55,38 @@ const UNCOUNTED: u32 = u32::MAX;
 
 /// The header of a slab: a cache line for its owner, and one for the others.
 ///
-/// Invariant: what has no comment of its own is the owner's alone, or, where
-/// that is the shared cache, belongs to whoever holds its lock. `owner`, `kind`,
-/// `class`, `capacity` and `base` may be read by anyone who has a cell of the slab.
+/// Invariant: what is [`Owned`] is the owner's alone, or, where that is the shared
+/// cache, belongs to whoever holds its lock. The rest may be read by anyone who
+/// has a cell of the slab, and is only written by [`Slab::found`] and
+/// [`Slab::dissolve`].
 #[repr(C, align(128))]
 pub(super) struct Slab {
-    free: *mut Cell,
+    free: Owned<*mut Cell>,
     /// The address of the cache it is in, and [`OLD`] where it is not young.
     owner: AtomicUsize,
-    countdown: u32,
+    countdown: Owned<u32>,
     /// The cells that were ever free or in use.
-    fresh: u32,
+    fresh: Owned<u32>,
     /// The cells that it has room for.
     pub capacity: u32,
     pub kind: Kind,
+    /// The class of its cells; for a tail, how many headers before its head is.
     pub class: u8,
-    full: bool,
+    full: Owned<bool>,
     /// Whether another thread ever freed a cell of it.
-    visited: bool,
-    /// The units of the slab; for a tail, how many headers before its head is.
-    units: u8,
+    visited: Owned<bool>,
     /// The list that a freed cell goes to.
-    list: *mut *mut Cell,
-    pub next: *mut Slab,
-    pub prev: *mut Slab,
-    pub base: *mut u8,
+    list: Owned<*const Owned<*mut Cell>>,
+    pub next: Owned<*mut Slab>,
+    pub prev: Owned<*mut Slab>,
+    base: *mut u8,
     others: Others,
 }
 
 // SAFETY: see the invariant.
 unsafe impl Sync for Slab {}
+
+const _: () = assert!(size_of::<Slab>() == 128);
 
 // A slab is some whole units, and aligned to its size.
 const _: () = {
@@ -98,19 +102,18 @@ impl Slab {
     // What a header is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
     const NONE: Slab = Slab {
-        free: ptr::null_mut(),
+        free: Owned::new(ptr::null_mut()),
         owner: AtomicUsize::new(0),
-        countdown: 0,
-        fresh: 0,
+        countdown: Owned::new(0),
+        fresh: Owned::new(0),
         capacity: 0,
         kind: Kind::None,
         class: 0,
-        full: false,
-        visited: false,
-        units: 0,
-        list: ptr::null_mut(),
-        next: ptr::null_mut(),
-        prev: ptr::null_mut(),
+        full: Owned::new(false),
+        visited: Owned::new(false),
+        list: Owned::new(ptr::null()),
+        next: Owned::new(ptr::null_mut()),
+        prev: Owned::new(ptr::null_mut()),
         base: ptr::null_mut(),
         others: Others::NONE,
     };
@@ -122,20 +125,18 @@ impl Slab {
     /// `UNIT`, and so are its headers.
     pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize) {
         let span = span_of(class);
-        let units = (span >> UNIT_SHIFT) as u8;
         // SAFETY: the headers of the span, one after the other: the span lies
         // within a chunk, as it is aligned to its size.
         unsafe {
-            for unit in 1..units {
-                this.add(usize::from(unit)).write(Slab { kind: Kind::Tail, units: unit, ..Slab::NONE });
+            for unit in 1..span >> UNIT_SHIFT {
+                this.add(unit).write(Slab { kind: Kind::Tail, class: unit as u8, ..Slab::NONE });
             }
             this.write(Slab {
                 capacity: span as u32 / CELL[class],
                 base,
                 kind: Kind::Head,
                 class: class as u8,
-                units,
-                list: &raw mut (*this).free,
+                list: Owned::new(&raw const (*this).free),
                 ..Slab::NONE
             });
         }
@@ -152,14 +153,14 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             let base = (*this).base;
-            for number in 0..(*this).fresh {
+            for number in 0..(*this).fresh.get() {
                 let cell = (*this).at(number);
                 if !(*cell).is_marked() {
                     fatal("free", FREED_TWICE, cell.cast());
                 }
                 (*cell).mark = ptr::null();
             }
-            for unit in 0..usize::from((*this).units) {
+            for unit in 0..span_of(usize::from((*this).class)) >> UNIT_SHIFT {
                 this.add(unit).write(Slab::NONE);
             }
             base
@@ -172,7 +173,7 @@ impl Slab {
     /// A header whose kind is not `None`.
     pub unsafe fn head(this: *mut Slab) -> *mut Slab {
         // SAFETY: a tail says how far its head is.
-        unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).units)) } else { this } }
+        unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).class)) } else { this } }
     }
 
     /// Whether it is in the cache at this address.
@@ -198,7 +199,13 @@ impl Slab {
 
     /// Whether it is current.
     pub fn is_current(&self) -> bool {
-        !ptr::eq(self.list, &raw const self.free)
+        !ptr::eq(self.list.get(), &raw const self.free)
+    }
+
+    /// The list that a freed cell goes to.
+    fn list(&self) -> &Owned<*mut Cell> {
+        // SAFETY: the slab's own, or that of the cache in which it is current.
+        unsafe { &*self.list.get() }
     }
 
     /// Makes it current: its free cells are in `list` then, of which there is
@@ -207,22 +214,20 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's, with a cell that is not in use, not current, and
     /// in no list of slabs. `list` is empty, and stays as long as it is current.
-    pub unsafe fn make_current(&mut self, list: *mut *mut Cell) {
-        self.list = list;
-        self.set_young(self.fresh == 0);
+    pub unsafe fn make_current(&self, list: &Owned<*mut Cell>) {
+        self.list.set(list);
+        self.set_young(self.fresh.get() == 0);
         self.rest();
-        // SAFETY: the caller's promise.
-        unsafe {
-            *list = mem::replace(&mut self.free, ptr::null_mut());
-            if (*list).is_null() {
-                self.extend();
-            }
+        list.set(self.free.replace(ptr::null_mut()));
+        if list.get().is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { self.extend() };
         }
     }
 
     /// Says that the slab wants no attention for a long time.
-    pub fn rest(&mut self) {
-        self.countdown = UNCOUNTED;
+    pub fn rest(&self) {
+        self.countdown.set(UNCOUNTED);
     }
 
     /// Ends its being current. Its free cells are [counted](Slab::count) if they
@@ -230,13 +235,13 @@ impl Slab {
     ///
     /// # Safety
     /// The slab is the caller's, and current.
-    pub unsafe fn put_aside(&mut self, most: u32) {
+    pub unsafe fn put_aside(&self, most: u32) {
+        self.free.set(self.list().replace(ptr::null_mut()));
+        self.list.set(&self.free);
+        self.set_young(false);
         // SAFETY: the caller's promise.
         unsafe {
-            self.free = mem::replace(&mut *self.list, ptr::null_mut());
-            self.list = &raw mut self.free;
-            self.set_young(false);
-            if Cell::list(self.free).take(most as usize + 1).count() <= most as usize {
+            if Cell::list(self.free.get()).take(most as usize + 1).count() <= most as usize {
                 self.count();
             } else {
                 self.rest();
@@ -248,14 +253,14 @@ impl Slab {
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn count(&mut self) {
+    pub unsafe fn count(&self) {
         // SAFETY: the caller's promise.
-        self.countdown = self.capacity - unsafe { self.unused() };
+        self.countdown.set(self.capacity - unsafe { self.unused() });
     }
 
     /// Whether the cells in use are known, where it is not current.
     pub fn is_counted(&self) -> bool {
-        self.countdown != UNCOUNTED
+        self.countdown.get() != UNCOUNTED
     }
 
     /// Frees a cell; false where the slab wants attention.
@@ -263,28 +268,28 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's, and the cell one of it that is in use.
     #[inline(always)]
-    pub unsafe fn free(&mut self, cell: *mut Cell) -> bool {
+    pub unsafe fn free(&self, cell: *mut Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::push(self.list, cell) };
-        self.countdown = self.countdown.wrapping_sub(1);
-        self.countdown != 0
+        unsafe { Cell::push(self.list(), cell) };
+        self.countdown.set(self.countdown.get().wrapping_sub(1));
+        self.countdown.get() != 0
     }
 
     /// Says that no cell is free, so that the next that is freed wants attention.
-    pub fn set_full(&mut self) {
-        self.full = true;
-        self.countdown = 1;
+    pub fn set_full(&self) {
+        self.full.set(true);
+        self.countdown.set(1);
     }
 
     /// Says that only so many cells are in use.
-    pub fn set_partial(&mut self, used: u32) {
-        self.full = false;
-        self.countdown = used;
+    pub fn set_partial(&self, used: u32) {
+        self.full.set(false);
+        self.countdown.set(used);
     }
 
     /// Whether it was [set full](Slab::set_full).
     pub fn is_full(&self) -> bool {
-        self.full
+        self.full.get()
     }
 
     /// The slab of which these are the others.
@@ -321,8 +326,8 @@ impl Slab {
     ///
     /// # Safety
     /// The slab is the caller's, and was just taken from its inbox.
-    pub unsafe fn collect(&mut self) {
-        self.visited = true;
+    pub unsafe fn collect(&self) {
+        self.visited.set(true);
         // SAFETY: the caller's promise.
         unsafe { self.add(self.others.take(self.base)) };
     }
@@ -331,24 +336,21 @@ impl Slab {
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn collect_early(&mut self) -> bool {
+    pub unsafe fn collect_early(&self) -> bool {
         // SAFETY: the caller's promise.
-        self.visited && unsafe { self.add(self.others.take_early(self.base)) }
+        self.visited.get() && unsafe { self.add(self.others.take_early(self.base)) }
     }
 
     /// Adds cells that came back; whether there are any.
     ///
     /// # Safety
     /// Slab and cells are the caller's.
-    unsafe fn add(&mut self, chain: Chain) -> bool {
+    unsafe fn add(&self, chain: Chain) -> bool {
         if chain.count == 0 {
             return false;
         }
         // SAFETY: the caller's promise.
-        unsafe {
-            (*chain.tail).next = *self.list;
-            *self.list = chain.head;
-        }
+        unsafe { (*chain.tail).next = self.list().replace(chain.head) };
         if !self.is_current() && self.is_counted() {
             self.set_partial(self.used().wrapping_sub(chain.count));
         }
@@ -388,7 +390,7 @@ impl Slab {
     /// The slab is the caller's.
     pub unsafe fn has_free(&self, cell: *const Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::list(*self.list) }.take(self.capacity as usize).any(|free| free == cell)
+        unsafe { Cell::list(self.list().get()) }.take(self.capacity as usize).any(|free| free == cell)
     }
 
     /// Makes some never used cells free, a page of them, so that memory is touched
@@ -396,14 +398,17 @@ impl Slab {
     ///
     /// # Safety
     /// The slab is the caller's, and current, and no cell is free.
-    pub unsafe fn extend(&mut self) -> bool {
-        let count = (self.capacity - self.fresh).min((PAGE as u32 / self.cell()).max(1));
-        for number in (self.fresh..self.fresh + count).rev() {
+    pub unsafe fn extend(&self) -> bool {
+        let fresh = self.fresh.get();
+        let count = (self.capacity - fresh).min((PAGE as u32 / self.cell()).max(1));
+        let free = Owned::new(self.list().get());
+        for number in (fresh..fresh + count).rev() {
             // SAFETY: a cell that nobody has.
-            unsafe { Cell::push(self.list, self.at(number)) };
+            unsafe { Cell::push(&free, self.at(number)) };
         }
-        self.fresh += count;
-        if self.fresh == self.capacity {
+        self.list().set(free.get());
+        self.fresh.set(fresh + count);
+        if fresh + count == self.capacity {
             self.set_young(false);
         }
         count > 0
@@ -414,19 +419,18 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn unused(&self) -> u32 {
+        let list = self.list().get();
         // SAFETY: the caller's promise.
-        let list = unsafe { *self.list };
-        // SAFETY: as above.
         let count = unsafe { Cell::list(list) }.take(self.capacity as usize + 1).count() as u32;
-        if count > self.fresh {
+        if count > self.fresh.get() {
             fatal("free", FREED_TWICE, list.cast());
         }
-        self.capacity - self.fresh + count
+        self.capacity - self.fresh.get() + count
     }
 
     /// The cells in use, where they were counted.
     pub fn used(&self) -> u32 {
-        if self.full { self.capacity } else { self.countdown }
+        if self.full.get() { self.capacity } else { self.countdown.get() }
     }
 }
 
@@ -439,12 +443,10 @@ impl Cell {
     /// # Safety
     /// Cell and list are the caller's.
     #[inline(always)]
-    pub unsafe fn push(list: *mut *mut Cell, cell: *mut Cell) {
+    pub unsafe fn push(list: &Owned<*mut Cell>, cell: *mut Cell) {
         // SAFETY: the caller's promise.
-        unsafe {
-            cell.write(Cell { next: *list, mark: mark() });
-            *list = cell;
-        }
+        unsafe { cell.write(Cell { next: list.get(), mark: mark() }) };
+        list.set(cell);
     }
 
     /// Whether it looks free; contents may do so by chance.
@@ -461,57 +463,5 @@ impl Cell {
         // SAFETY: the caller's promise.
         iter::successors(NonNull::new(first.cast_mut()), |cell| NonNull::new(unsafe { cell.as_ref() }.next))
             .map(|cell| cell.as_ptr().cast_const())
-    }
-}
-
-/// Puts a slab at the end of a list, whose first `prev` is its last.
-///
-/// # Safety
-/// List and slab are the caller's.
-pub(super) unsafe fn link(list: &mut *mut Slab, slab: *mut Slab) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*slab).next = ptr::null_mut();
-        if list.is_null() {
-            (*slab).prev = slab;
-            *list = slab;
-        } else {
-            (*slab).prev = mem::replace(&mut (**list).prev, slab);
-            (*(*slab).prev).next = slab;
-        }
-    }
-}
-
-/// Puts a slab at the front of a list.
-///
-/// # Safety
-/// As [`link`].
-pub(super) unsafe fn link_first(list: &mut *mut Slab, slab: *mut Slab) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let first = mem::replace(list, slab);
-        (*slab).next = first;
-        (*slab).prev = if first.is_null() { slab } else { mem::replace(&mut (*first).prev, slab) };
-    }
-}
-
-/// Takes a slab out of a list.
-///
-/// # Safety
-/// List and slab are the caller's, and it is in that list.
-pub(super) unsafe fn unlink(list: &mut *mut Slab, slab: *mut Slab) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (next, prev) = ((*slab).next, (*slab).prev);
-        if slab == *list {
-            *list = next;
-        } else {
-            (*prev).next = next;
-        }
-        if !next.is_null() {
-            (*next).prev = prev;
-        } else if !list.is_null() {
-            (**list).prev = prev;
-        }
     }
 }

@@ -1,0 +1,269 @@
+//! The slabs of one cache, in lists by what is free in them. May use: `classes`,
+//! `platform`, `remote`'s cells, `slab`.
+
+// A `Cell` is a cell of a slab here.
+use core::cell::Cell as Owned;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::classes::CLASSES;
+use super::remote::Cell;
+use super::slab::Slab;
+use crate::platform;
+
+/// The slabs of one cache. They are the owner's of the cache alone, but that
+/// others may ask for [`Lists::has_partial`].
+pub(super) struct Lists {
+    /// For each class the free cells of the current slab.
+    at_hand: [Owned<*mut Cell>; CLASSES],
+    /// For each class the slab that cells come from; null without one.
+    current: [Owned<*mut Slab>; CLASSES],
+    /// For each class the other slabs with free cells.
+    partial: [List; CLASSES],
+    /// All slabs without.
+    full: List,
+}
+
+impl Lists {
+    // What a cache is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const EMPTY: Lists = Lists {
+        at_hand: [const { Owned::new(ptr::null_mut()) }; CLASSES],
+        current: [const { Owned::new(ptr::null_mut()) }; CLASSES],
+        partial: [List::EMPTY; CLASSES],
+        full: List::EMPTY,
+    };
+
+    /// The free cells of a class's current slab.
+    ///
+    /// # Safety
+    /// `class` is below `CLASSES`.
+    #[inline(always)]
+    pub unsafe fn at_hand(&self, class: usize) -> &Owned<*mut Cell> {
+        // SAFETY: the caller's promise.
+        unsafe { self.at_hand.get_unchecked(class) }
+    }
+
+    /// Gets a cell that is at hand; null where there is none, or one that does
+    /// not bear the mark.
+    ///
+    /// # Safety
+    /// The lists are the caller's, or empty for ever, and `class` is below
+    /// `CLASSES`.
+    #[inline(always)]
+    pub unsafe fn get(&self, class: usize) -> *mut u8 {
+        // SAFETY: the caller's promise; cells at hand are free.
+        unsafe {
+            let list = self.at_hand(class);
+            let cell = list.get();
+            if cell.is_null() || !(*cell).is_marked() {
+                return ptr::null_mut();
+            }
+            list.set((*cell).next);
+            platform::prefetch((*cell).next);
+            (*cell).mark = ptr::null();
+            cell.cast()
+        }
+    }
+
+    /// The current slab of a class; null without one.
+    pub fn current(&self, class: usize) -> *mut Slab {
+        self.current[class].get()
+    }
+
+    /// Makes a slab the current one of its class, which has none.
+    ///
+    /// # Safety
+    /// Lists and slab are the caller's; it is in no list, and has a cell that
+    /// is not in use.
+    pub unsafe fn make_current(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let class = usize::from((*slab).class);
+            self.current[class].set(slab);
+            (*slab).make_current(self.at_hand(class));
+        }
+    }
+
+    /// Puts the free cells of a class's current slab back, and counts no more than
+    /// `most`: that slab, which is in no list then, or null.
+    ///
+    /// # Safety
+    /// The lists are the caller's.
+    pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
+        let slab = self.current[class].replace(ptr::null_mut());
+        if !slab.is_null() {
+            // SAFETY: the caller's slab, which was current.
+            unsafe { (*slab).put_aside(most) };
+        }
+        slab
+    }
+
+    /// Takes in a slab that is not current.
+    ///
+    /// # Safety
+    /// Lists and slab are the caller's, and it is in no list.
+    pub unsafe fn add(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*slab).used() == (*slab).capacity {
+                (*slab).set_full();
+                self.full.push_back(slab);
+            } else {
+                self.add_partial(slab);
+            }
+        }
+    }
+
+    /// Takes in a slab with free cells: in front one whose cells are not counted.
+    ///
+    /// # Safety
+    /// As [`Lists::add`].
+    unsafe fn add_partial(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let list = &self.partial[usize::from((*slab).class)];
+            if (*slab).is_counted() { list.push_back(slab) } else { list.push_front(slab) }
+        }
+    }
+
+    /// Takes out a slab with free cells.
+    ///
+    /// # Safety
+    /// Lists and slab are the caller's, and it is in them as such.
+    pub unsafe fn remove_partial(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe { self.partial[usize::from((*slab).class)].remove(slab) };
+    }
+
+    /// Takes a full slab in which cells were freed to those with free cells.
+    ///
+    /// # Safety
+    /// Lists and slab are the caller's, and it is among the full ones.
+    pub unsafe fn no_longer_full(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.full.remove(slab);
+            self.add_partial(slab);
+        }
+    }
+
+    /// Whether there is a slab with free cells, of this class and not current;
+    /// anyone may ask.
+    pub fn has_partial(&self, class: usize) -> bool {
+        !self.partial[class].first().is_null()
+    }
+
+    /// The slabs with free cells, of a class and not current: uncounted ones
+    /// first, then as they came.
+    ///
+    /// # Safety
+    /// The lists are the caller's, and stay as they are meanwhile.
+    pub unsafe fn partial(&self, class: usize) -> impl Iterator<Item = *mut Slab> {
+        let slab = |slab: *mut Slab| (!slab.is_null()).then_some(slab);
+        // SAFETY: the caller's promise.
+        core::iter::successors(slab(self.partial[class].first()), move |&last| slab(unsafe { (*last).next.get() }))
+    }
+
+    /// Takes out the first slab of a class with free cells; null without one.
+    ///
+    /// # Safety
+    /// The lists are the caller's.
+    pub unsafe fn take_partial(&self, class: usize) -> *mut Slab {
+        // SAFETY: the caller's promise.
+        unsafe { self.partial[class].pop() }
+    }
+
+    /// Takes out a slab that is full; null without one.
+    ///
+    /// # Safety
+    /// The lists are the caller's.
+    pub unsafe fn take_full(&self) -> *mut Slab {
+        // SAFETY: the caller's promise.
+        unsafe { self.full.pop() }
+    }
+}
+
+/// Slabs in a row; the `prev` of the first is the last.
+struct List(AtomicPtr<Slab>);
+
+impl List {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const EMPTY: List = List(AtomicPtr::new(ptr::null_mut()));
+
+    /// The first; null without one.
+    fn first(&self) -> *mut Slab {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set_first(&self, slab: *mut Slab) {
+        self.0.store(slab, Ordering::Relaxed);
+    }
+
+    /// Puts a slab at the end.
+    ///
+    /// # Safety
+    /// List and slab are the caller's, and it is in no list.
+    unsafe fn push_back(&self, slab: *mut Slab) {
+        let first = self.first();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*slab).next.set(ptr::null_mut());
+            if first.is_null() {
+                (*slab).prev.set(slab);
+                self.set_first(slab);
+            } else {
+                let last = (*first).prev.replace(slab);
+                (*slab).prev.set(last);
+                (*last).next.set(slab);
+            }
+        }
+    }
+
+    /// Puts a slab in front.
+    ///
+    /// # Safety
+    /// As [`List::push_back`].
+    unsafe fn push_front(&self, slab: *mut Slab) {
+        let first = self.first();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*slab).next.set(first);
+            (*slab).prev.set(if first.is_null() { slab } else { (*first).prev.replace(slab) });
+        }
+        self.set_first(slab);
+    }
+
+    /// Takes a slab out.
+    ///
+    /// # Safety
+    /// List and slab are the caller's, and it is in that list.
+    unsafe fn remove(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (next, prev) = ((*slab).next.get(), (*slab).prev.get());
+            if slab == self.first() {
+                self.set_first(next);
+            } else {
+                (*prev).next.set(next);
+            }
+            let after = if next.is_null() { self.first() } else { next };
+            if !after.is_null() {
+                (*after).prev.set(prev);
+            }
+        }
+    }
+
+    /// Takes the first slab out; null without one.
+    ///
+    /// # Safety
+    /// The list is the caller's.
+    unsafe fn pop(&self) -> *mut Slab {
+        let first = self.first();
+        if !first.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { self.remove(first) };
+        }
+        first
+    }
+}
