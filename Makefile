@@ -201,13 +201,13 @@ test:
 	$(MAKE) --no-print-directory model check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
-# Remote frees in every order of their steps with at most so many changes of
-# thread before a thread has to wait.
+# Remote frees and the lock in every order of their steps with at most so many
+# changes of thread before a thread has to wait.
 LOOM_MAX_PREEMPTIONS ?= 3
 
 model:
 	LOOM_MAX_PREEMPTIONS=$(LOOM_MAX_PREEMPTIONS) RUSTFLAGS='--cfg loom' \
-	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib malloc::
+	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib -- malloc:: sync::
 
 # Minutes, two cores and up to 2 GiB: every exact figure of the theory, found
 # again, and the experiments over all their seeds.
@@ -287,7 +287,7 @@ help:
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
-	@echo 'make model              remote frees in every order that threads may take; `make test` has it'
+	@echo 'make model              remote frees and the lock in every order that threads may take; `make test` has it'
 	@echo 'make fuzz               the managers, and all that is read, against random input, on nightly'
 	@echo '     FUZZ_SECONDS=60    each of the $(words $(FUZZ_TARGETS)) for so long'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer'
