@@ -20,6 +20,7 @@ OBJCOPY ?= objcopy
 NM ?= nm
 MUSL_GCC ?= musl-gcc
 INSTALL ?= install
+STRIP_FLAGS := --strip-debug
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -32,12 +33,15 @@ BUILD := build$(if $(SYMBOL_PREFIX),/prefix-$(SYMBOL_PREFIX))
 LIBRARIES := $(BUILD)/libmemman.so.1 $(BUILD)/libmemman.so $(BUILD)/libmemman.a
 HEADERS := $(BUILD)/include/ffit.h $(BUILD)/include/buddy.h
 
+# The target of cargo that this machine is.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
 # What a libmemman.so is: its name for the loader, and that it stays, as
 # handlers of exiting threads may run after a dlclose.
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps model check-libraries check-prefix check-readme check-install fuzz sanitize install install-tools uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps model check-libraries check-prefix check-readme check-install fuzz sanitize tsan install install-tools uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -85,7 +89,7 @@ $(BUILD)/exported: $(BUILD)/names
 $(BUILD)/memman.o: $(RELEASE)/libmemman.a $(BUILD)/names $(BUILD)/exported
 	$(LD) -r --gc-sections $$(sed 's/^/-u /' $(BUILD)/names) -o $@ $<
 	paste -d' ' $(BUILD)/names $(BUILD)/exported > $(BUILD)/renamed
-	$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
+	$(OBJCOPY) $(STRIP_FLAGS) --remove-section=.llvmbc --remove-section=.llvmcmd \
 	    --redefine-syms=$(BUILD)/renamed --keep-global-symbols=$(BUILD)/exported $@
 
 $(BUILD)/libmemman.a: $(BUILD)/memman.o
@@ -201,13 +205,13 @@ test:
 	$(MAKE) --no-print-directory model check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
 
-# Remote frees in every order of their steps with at most so many changes of
-# thread before a thread has to wait.
+# Remote frees and the lock in every order of their steps with at most so many
+# changes of thread before a thread has to wait.
 LOOM_MAX_PREEMPTIONS ?= 3
 
 model:
 	LOOM_MAX_PREEMPTIONS=$(LOOM_MAX_PREEMPTIONS) RUSTFLAGS='--cfg loom' \
-	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib malloc::
+	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib -- malloc:: sync::
 
 # Minutes, two cores and up to 2 GiB: every exact figure of the theory, found
 # again, and the experiments over all their seeds.
@@ -233,8 +237,15 @@ fuzz:
 # otherwise for nightly.
 sanitize:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address --cfg sanitized' \
-	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/sanitize \
-	    --target $$(rustc -vV | sed -n 's/^host: //p') --test managers
+	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/sanitize --target $(HOST) --test managers
+
+# No two threads touch the malloc's memory, or a block, in no order. As above;
+# and Rust's core library is not built for it, but nothing there is shared.
+tsan:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_BUILD_TARGET=$(HOST) CARGO_TARGET_DIR=target/tsan \
+	    $(MAKE) --no-print-directory BUILD=build/tsan RELEASE=target/tsan/$(HOST)/release STRIP_FLAGS= build/tsan/memman.o
+	tests/races.sh build/tsan
 
 define PKG_CONFIG_FILE
 prefix=$(PREFIX)
@@ -287,10 +298,11 @@ help:
 	@echo '     POOL=64M           in a fixed pool of that size'
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
-	@echo 'make model              remote frees in every order that threads may take; `make test` has it'
+	@echo 'make model              remote frees and the lock in every order that threads may take; `make test` has it'
 	@echo 'make fuzz               the managers, and all that is read, against random input, on nightly'
 	@echo '     FUZZ_SECONDS=60    each of the $(words $(FUZZ_TARGETS)) for so long'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer'
+	@echo 'make tsan               tests of threads in the malloc under ThreadSanitizer: minutes'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
 	@echo 'make steps              instructions of single calls in the worst states'
 	@echo 'make install            to PREFIX=$(PREFIX), under DESTDIR; LIBDIR, INCLUDEDIR, MANDIR'

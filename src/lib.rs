@@ -19,6 +19,8 @@ mod malloc;
 mod malloc {
     mod remote;
 }
+// A model has a kernel of its own.
+#[cfg_attr(all(test, loom), allow(dead_code))]
 mod platform;
 pub mod sync;
 

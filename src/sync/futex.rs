@@ -1,20 +1,30 @@
 //! A lock on one futex word, after Drepper, "Futexes are tricky" (2011),
 //! mutex 2. May use: `platform`.
+//!
+//! `make model` runs it in every order that threads and memory may take.
+
+#[cfg(all(test, loom))]
+mod tests;
 
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(not(all(test, loom)))]
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering;
 
 use lock_api::{GuardSend, RawMutex};
 
-use crate::platform;
+#[cfg(not(all(test, loom)))]
+use crate::platform::{futex_wait, futex_wake};
+#[cfg(all(test, loom))]
+use tests::{AtomicU32, futex_wait, futex_wake};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 
 /// How often a thread looks before it sleeps: a heap's lock is held for some
-/// hundred instructions.
-const SPINS: u32 = 100;
+/// hundred instructions. A model needs one look to see all there is.
+const SPINS: u32 = if cfg!(all(test, loom)) { 1 } else { 100 };
 
 /// A lock of four bytes that sleeps in the kernel, allocates nothing, works
 /// before any constructor and can be made anew in a forked child.
@@ -41,7 +51,7 @@ impl FutexLock {
             spin_loop();
         }
         while self.0.swap(AWAITED, Ordering::Acquire) != FREE {
-            platform::futex_wait(&self.0, AWAITED);
+            futex_wait(&self.0, AWAITED);
         }
     }
 }
@@ -67,7 +77,7 @@ unsafe impl RawMutex for FutexLock {
     #[inline]
     unsafe fn unlock(&self) {
         if self.0.swap(FREE, Ordering::Release) == AWAITED {
-            platform::futex_wake(&self.0);
+            futex_wake(&self.0);
         }
     }
 }
