@@ -279,25 +279,22 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
     }
 }
 
-/// Takes what others freed, and gives back the spans of this thread's empty
-/// slabs.
+/// Takes what others freed, and gives back the spans of empty slabs: of this
+/// thread's, and of those that ended threads left.
 pub(super) fn trim(config: &Config) {
     let cache = own();
-    if cache.is_none() {
-        return;
-    }
     // SAFETY: the cache and its slabs are this thread's; the shared one is used
     // under its lock.
     unsafe {
-        (*cache.outbox.get()).send();
-        {
-            let (_lock, shared) = shared::lock();
-            shared.receive_all(config);
+        if !cache.is_none() {
+            (*cache.outbox.get()).send();
+            cache.receive_all(config);
+            cache.put_all_aside(config, u32::MAX - 1);
         }
-        shared::tidy(config, usize::MAX);
-        cache.receive_all(config);
-        cache.put_all_aside(config, u32::MAX - 1);
+        let (_lock, shared) = shared::lock();
+        shared.receive_all(config);
     }
+    shared::tidy(config, usize::MAX);
 }
 
 /// The bytes in free cells of this thread's own slabs.
