@@ -12,6 +12,7 @@ mod config;
 mod exports;
 mod heaps;
 mod huge;
+mod mappings;
 mod message;
 mod outbox;
 mod process;
