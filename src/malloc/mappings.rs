@@ -201,10 +201,13 @@ impl SpareMappings {
             advise(config, &mapping, bytes);
         }
         let uneven = !mapping.start().is_multiple_of(HUGE_PAGE);
-        if joins && uneven && self.count < SPARES && bytes >= WHOLE_PAGES {
-            if let Some(mapping) = map_below(config, mapping.start(), PAGE, bytes) {
-                self.insert(Spare { mapping, since: platform::milliseconds() });
-            }
+        if joins
+            && uneven
+            && self.count < SPARES
+            && bytes >= WHOLE_PAGES
+            && let Some(mapping) = map_below(config, mapping.start(), PAGE, bytes)
+        {
+            self.insert(Spare { mapping, since: platform::milliseconds() });
         }
         Some(mapping)
     }

@@ -14,6 +14,7 @@ mod heaps;
 mod huge;
 mod mappings;
 mod message;
+mod operators;
 mod outbox;
 mod process;
 mod region;
