@@ -10,11 +10,9 @@
 //! pages once more.
 //!
 //! ```text
-//!   [ .. | in use | spare | spare | in use | .. | in use | spare |  free  ]
-//!                   <---- a run ---->                      mapped when needed
+//!    free addresses  [ spare | in use | spare | spare | in use | ... ]
+//!   mapped as needed                   <--- a run --->
 //! ```
-//!
-//! (higher addresses on the left)
 
 use core::ptr::NonNull;
 
@@ -197,9 +195,7 @@ impl SpareMappings {
             mapping.give_back();
             return None;
         }
-        if !zero {
-            advise(config, &mapping, bytes);
-        }
+        advise(config, &mapping, !zero && bytes >= HUGE_PAGES);
         let uneven = !mapping.start().is_multiple_of(HUGE_PAGE);
         if joins
             && uneven
@@ -253,14 +249,14 @@ fn map_below(config: &Config, end: usize, missing: usize, bytes: usize) -> Optio
     let start = if bytes >= WHOLE_PAGES { start & !(HUGE_PAGE - 1) } else { start };
     let base = platform::map_memory_at(start, end - start)?;
     let mapping = Mapping { base, bytes: end - start, joins: true };
-    advise(config, &mapping, bytes);
+    advise(config, &mapping, bytes >= HUGE_PAGES);
     Some(mapping)
 }
 
-/// Asks for huge pages, or for none, in a new mapping for a block of `bytes`
-/// bytes.
-fn advise(config: &Config, mapping: &Mapping, bytes: usize) {
-    if config.huge_pages.unwrap_or(bytes >= HUGE_PAGES) {
+/// Asks for huge pages in a new mapping, where they are configured or, without
+/// a word of that, `useful`.
+fn advise(config: &Config, mapping: &Mapping, useful: bool) {
+    if config.huge_pages.unwrap_or(useful) {
         // SAFETY: just mapped.
         unsafe { platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true) };
     }
