@@ -75,21 +75,23 @@ tools: $(LIBRARIES) $(BUILD)/libmemman_record.so $(BUILD)/memman
 
 # ---- the names of the libraries ------------------------------------------------
 
-# The names that rustc exports are those that C sees, and no others; here they
-# may get another name.
+# The names that rustc exports are those that C sees, and C++'s operators, which
+# only the library has as rustc links it; here they may get another name.
 $(BUILD)/names: $(RELEASE)/libmemman.so
 	@mkdir -p $(@D)
-	$(NM) -D --defined-only $< | awk '{print $$NF}' > $@
+	$(NM) -D --defined-only $< | awk '$$NF !~ /^_Z/ {print $$NF}' > $@
 
 $(BUILD)/exported: $(BUILD)/names
 	sed 's/^\(ffit\|buddy\)_/$(SYMBOL_PREFIX)&/' $< > $@
 
 # Rust's archive brings the whole of its core library. One object remains, in
-# which only the names above are global: nothing can clash with a libc.
+# which only the names above are global: nothing can clash with a libc. What only
+# C++'s operators needed goes, too.
 $(BUILD)/memman.o: $(RELEASE)/libmemman.a $(BUILD)/names $(BUILD)/exported
 	$(LD) -r --gc-sections $$(sed 's/^/-u /' $(BUILD)/names) -o $@ $<
 	paste -d' ' $(BUILD)/names $(BUILD)/exported > $(BUILD)/renamed
 	$(OBJCOPY) $(STRIP_FLAGS) --remove-section=.llvmbc --remove-section=.llvmcmd \
+	    --strip-unneeded-symbol=dlopen --strip-unneeded-symbol=dlsym \
 	    --redefine-syms=$(BUILD)/renamed --keep-global-symbols=$(BUILD)/exported $@
 
 $(BUILD)/libmemman.a: $(BUILD)/memman.o

@@ -171,10 +171,10 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
             if size <= usable && size > usable / 2 {
                 return block;
             }
-        } else if size > MAX_SMALL || !process::config().cache {
-            if let Some(extended) = blocks::extend(old, usable, size) {
-                return extended.as_ptr().cast();
-            }
+        } else if (size > MAX_SMALL || !process::config().cache)
+            && let Some(extended) = blocks::extend(old, usable, size)
+        {
+            return extended.as_ptr().cast();
         }
         let new = malloc(if size > usable { blocks::roomy(size) } else { size });
         if new.is_null() {
@@ -211,19 +211,20 @@ fn get_aligned(align: usize, size: usize) -> *mut c_void {
     let config = process::config();
     let size = size.max(1);
     // A slab is aligned to 64 KiB, and its first cell stands at its start.
-    if config.cache && align <= MAX_SMALL {
-        if let Some(class) = aligned_class_of(size, align) {
-            // SAFETY: this thread's own cache.
-            let cell = unsafe { cache::own().lists.get(class) };
-            if !cell.is_null() {
-                return cell.cast();
-            }
-            // SAFETY: as above.
-            let cell = unsafe { cache::get_slow(config, class) };
-            if !cell.is_null() {
-                debug_assert!(CELL[class] as usize >= size);
-                return cell.cast();
-            }
+    if config.cache
+        && align <= MAX_SMALL
+        && let Some(class) = aligned_class_of(size, align)
+    {
+        // SAFETY: this thread's own cache.
+        let cell = unsafe { cache::own().lists.get(class) };
+        if !cell.is_null() {
+            return cell.cast();
+        }
+        // SAFETY: as above.
+        let cell = unsafe { cache::get_slow(config, class) };
+        if !cell.is_null() {
+            debug_assert!(CELL[class] as usize >= size);
+            return cell.cast();
         }
     }
     blocks::get(size, align, false).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())

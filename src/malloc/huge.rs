@@ -1,16 +1,13 @@
 //! Huge blocks: each a mapping of its own. What they are is kept in a hash
-//! table beside them, by address. May use: `config`, `region`'s
+//! table beside them, by address. May use: `config`, `mappings`, `region`'s
 //! `Fresh`, `sync`, `platform`.
-//!
-//! A mapping that was freed is kept for a while, as its pages cost a fault
-//! each: a request takes as much of it as it needs, and where none is large
-//! enough the largest grows by moving its pages.
 
 use core::ptr::{self, NonNull};
 
 use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
+use super::mappings::{Mapping, SpareMappings};
 use super::region::Fresh;
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
@@ -21,24 +18,18 @@ struct Huge {
     /// Its address; 0 for a slot that is free.
     block: usize,
     bytes: usize,
+    /// See [`Mapping`].
+    joins: bool,
 }
 
-/// A mapping that nobody uses.
-#[derive(Clone, Copy)]
-struct Spare {
-    base: NonNull<u8>,
-    bytes: usize,
-    /// When it was freed, in milliseconds.
-    since: u64,
+impl From<Mapping> for Huge {
+    fn from(Mapping { base, bytes, joins }: Mapping) -> Huge {
+        Huge { block: base.addr().get(), bytes, joins }
+    }
 }
 
-/// How many spare mappings are kept at most.
-const SPARES: usize = 32;
-/// What a spare mapping may be larger than a request, and go with it whole.
-const SLACK: usize = 16 * PAGE;
-/// New blocks from this size on are asked to be of huge pages; not for calloc,
-/// as who asks for zeros may leave most of them as they are.
-const HUGE_PAGES: usize = 4 << 20;
+/// The slots of the first table.
+const SLOTS: usize = 128;
 /// How long a spare mapping is kept, in milliseconds.
 const KEPT: u64 = 250;
 
@@ -49,9 +40,7 @@ struct Table {
     capacity: usize,
     count: usize,
     live: usize,
-    /// In the order they were freed.
-    spares: [Option<Spare>; SPARES],
-    spare_bytes: usize,
+    spares: SpareMappings,
 }
 
 // SAFETY: the slots are the table's alone.
@@ -59,7 +48,7 @@ unsafe impl Send for Table {}
 
 static TABLE: Mutex<FutexLock, Table> = Mutex::from_raw(
     <FutexLock as RawMutex>::INIT,
-    Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0, spares: [None; SPARES], spare_bytes: 0 },
+    Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0, spares: SpareMappings::NONE },
 );
 
 impl Table {
@@ -99,7 +88,7 @@ impl Table {
         if (self.count + 1) * 2 <= self.capacity {
             return true;
         }
-        let capacity = (self.capacity * 2).max(PAGE / size_of::<Huge>());
+        let capacity = (self.capacity * 2).max(SLOTS);
         let Some(slots) = platform::map_memory(capacity * size_of::<Huge>()) else { return false };
         let (old, len) = (self.slots, self.capacity);
         self.slots = slots.as_ptr().cast();
@@ -148,82 +137,6 @@ impl Table {
     }
 }
 
-impl Table {
-    /// Takes a spare mapping for `bytes`: the smallest that is large enough,
-    /// or the largest, grown.
-    fn take_spare(&mut self, bytes: usize) -> Option<NonNull<u8>> {
-        let sizes = || self.spares.iter().enumerate().filter_map(|(n, spare)| Some((n, spare.as_ref()?.bytes)));
-        let enough = sizes().filter(|&(_, size)| size >= bytes).min_by_key(|&(_, size)| size);
-        let (index, size) = enough.or_else(|| sizes().max_by_key(|&(_, size)| size))?;
-        let spare = self.spares[index]?;
-        self.spare_bytes -= size;
-        if size > bytes + SLACK {
-            // SAFETY: bytes < size.
-            let base = unsafe { spare.base.byte_add(bytes) };
-            self.spares[index] = Some(Spare { base, bytes: size - bytes, ..spare });
-            self.spare_bytes += size - bytes;
-            return Some(spare.base);
-        }
-        self.spares[index] = None;
-        if size == bytes {
-            return Some(spare.base);
-        }
-        // SAFETY: a mapping of ours that nobody uses.
-        let fitted = unsafe { platform::remap(spare.base.as_ptr(), size, bytes) };
-        if fitted.is_none() {
-            // SAFETY: as above.
-            unsafe { platform::unmap(spare.base.as_ptr(), size) };
-        }
-        fitted
-    }
-
-    /// Keeps a mapping that was freed, in place of the oldest ones where there
-    /// are too many, or they are more than `most` bytes.
-    fn keep(&mut self, base: NonNull<u8>, bytes: usize, most: usize) {
-        while self.spare_bytes + bytes > most || self.spares.iter().all(Option::is_some) {
-            let oldest = self.spares.iter_mut().filter(|spare| spare.is_some());
-            let Some(oldest) = oldest.min_by_key(|spare| spare.map(|spare| spare.since)) else { break };
-            if let Some(spare) = oldest.take() {
-                self.spare_bytes -= spare.bytes;
-                give_back(spare.base.as_ptr(), spare.bytes);
-            }
-        }
-        let since = platform::milliseconds();
-        match self.spares.iter_mut().find(|spare| spare.is_none()) {
-            Some(place) if bytes <= most => {
-                *place = Some(Spare { base, bytes, since });
-                self.spare_bytes += bytes;
-            }
-            _ => give_back(base.as_ptr(), bytes),
-        }
-    }
-
-    /// Gives spare mappings back that were freed before `limit`; whether there
-    /// were any.
-    fn drop_spares(&mut self, limit: u64) -> bool {
-        let mut any = false;
-        for place in &mut self.spares {
-            if let Some(spare) = place.take_if(|spare| spare.since <= limit) {
-                self.spare_bytes -= spare.bytes;
-                give_back(spare.base.as_ptr(), spare.bytes);
-                any = true;
-            }
-        }
-        any
-    }
-}
-
-/// Unmaps what nobody uses. At the kernel's limit of mappings the addresses
-/// must stay; the memory need not.
-fn give_back(base: *mut u8, bytes: usize) {
-    // SAFETY: a mapping of ours that nobody uses.
-    unsafe {
-        if !platform::unmap(base, bytes) {
-            platform::purge(base, bytes);
-        }
-    }
-}
-
 /// Gives a block of at least `size` bytes at a multiple of `align`; of zeros,
 /// where `zero` asks for them.
 pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Option<Fresh> {
@@ -232,30 +145,15 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
     if !table.reserve() {
         return None;
     }
-    let spare = if align <= PAGE && !zero { table.take_spare(bytes) } else { None };
+    let spares = &mut table.spares;
+    let spare = if align <= PAGE && !zero { spares.take(config, bytes) } else { None };
     let is_new = spare.is_none();
-    let block = match spare {
-        Some(block) => block,
-        None if align <= PAGE => platform::map_memory(bytes).or_else(|| {
-            // What is kept may be what is missing.
-            table.drop_spares(u64::MAX).then(|| platform::map_memory(bytes)).flatten()
-        })?,
-        None => {
-            let block = platform::reserve(bytes, align)?;
-            // SAFETY: just reserved.
-            if !unsafe { platform::commit(block.as_ptr(), bytes) } {
-                give_back(block.as_ptr(), bytes);
-                return None;
-            }
-            block
-        }
-    };
-    if is_new && config.huge_pages.unwrap_or(bytes >= HUGE_PAGES && !zero) {
-        // SAFETY: just mapped.
-        unsafe { platform::advise_huge(block.as_ptr(), bytes, true) };
-    }
-    table.insert(Huge { block: block.addr().get(), bytes });
-    Some(Fresh { block, zero: is_new })
+    let mapping = spare.or_else(|| spares.map(config, bytes, align, zero)).or_else(|| {
+        // What is kept may be what is missing.
+        spares.drop_before(u64::MAX).then(|| spares.map(config, bytes, align, zero)).flatten()
+    })?;
+    table.insert(mapping.into());
+    Some(Fresh { block: mapping.base, zero: is_new })
 }
 
 /// Frees a huge block; false where it is none. Of spare mappings, `retain`
@@ -267,11 +165,11 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
     let mut table = TABLE.lock();
     let Some(slot) = table.find(block.addr()) else { return false };
     // SAFETY: find() gives a valid slot.
-    let bytes = unsafe { (*slot).bytes };
+    let Huge { bytes, joins, .. } = unsafe { *slot };
     table.remove(slot);
     if let Some(base) = NonNull::new(block) {
         let most = retain.max(table.live / 2);
-        table.keep(base, bytes, most);
+        table.spares.keep(Mapping { base, bytes, joins }, most);
     }
     true
 }
@@ -279,14 +177,14 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
 /// Gives back what was freed a while before `now`; true, as it is done at once.
 pub(super) fn decay(now: u64) -> bool {
     if let Some(mut table) = TABLE.try_lock() {
-        table.drop_spares(now.saturating_sub(KEPT));
+        table.spares.drop_before(now.saturating_sub(KEPT));
     }
     true
 }
 
 /// Gives all spare mappings back; whether there were any.
 pub(super) fn trim() -> bool {
-    TABLE.lock().drop_spares(u64::MAX)
+    TABLE.lock().spares.drop_before(u64::MAX)
 }
 
 /// The size of a huge block.
@@ -297,7 +195,7 @@ pub(super) fn usable_size(block: *const u8) -> Option<usize> {
 }
 
 /// Changes the size of a huge block by moving its pages, not its bytes;
-/// `None` where the kernel refuses.
+/// `None` where the kernel refuses, as for what it does not have as one mapping.
 ///
 /// # Safety
 /// Where the result differs from `block`, nobody uses `block` afterwards.
@@ -306,12 +204,12 @@ pub(super) unsafe fn extend(block: *mut u8, size: usize) -> Option<NonNull<u8>> 
     let mut table = TABLE.lock();
     let slot = table.find(block.addr())?;
     // SAFETY: find() gives a valid slot.
-    let old = unsafe { (*slot).bytes };
+    let old = unsafe { *slot };
     // SAFETY: the caller's promise.
-    let new = unsafe { platform::remap(block, old, bytes) }?;
+    let base = unsafe { platform::remap(block, old.bytes, bytes) }?;
     table.remove(slot);
-    table.insert(Huge { block: new.addr().get(), bytes });
-    Some(new)
+    table.insert(Mapping { base, bytes, joins: old.joins && base.as_ptr() == block }.into());
+    Some(base)
 }
 
 /// How many huge blocks there are, and their bytes.

@@ -46,17 +46,27 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     }
 }
 
-/// Reserves addresses at just this place; `None` where they are not free, or
-/// the kernel is too old to say.
-pub(crate) fn reserve_at(address: usize, bytes: usize) -> Option<NonNull<u8>> {
+/// Maps addresses at just this place; `None` where they are not free, or the
+/// kernel is too old to say.
+fn map_at(address: usize, bytes: usize, protection: i32) -> Option<NonNull<u8>> {
     let hint = ptr::with_exposed_provenance_mut(address);
-    let base = map(hint, bytes, libc::PROT_NONE, libc::MAP_FIXED_NOREPLACE)?;
+    let base = map(hint, bytes, protection, libc::MAP_FIXED_NOREPLACE)?;
     if base.addr().get() == address {
         return Some(base);
     }
     // SAFETY: our own mapping, unused.
     unsafe { unmap(base.as_ptr(), bytes) };
     None
+}
+
+/// Reserves addresses at just this place; see [`map_at`].
+pub(crate) fn reserve_at(address: usize, bytes: usize) -> Option<NonNull<u8>> {
+    map_at(address, bytes, libc::PROT_NONE)
+}
+
+/// Maps zeroed memory at just this place; see [`map_at`].
+pub(crate) fn map_memory_at(address: usize, bytes: usize) -> Option<NonNull<u8>> {
+    map_at(address, bytes, libc::PROT_READ | libc::PROT_WRITE)
 }
 
 /// Makes reserved addresses memory that can be read and written; false where

@@ -1,8 +1,8 @@
 //! Everything that is Linux's or libc's, in one place. May use: nothing of
 //! this crate.
 //!
-//! Nothing here allocates, and whatever it asks of the kernel leaves errno as
-//! it was.
+//! Nothing here allocates, but for `next_function`, and whatever it asks of the
+//! kernel leaves errno as it was.
 
 #[cfg(not(feature = "std"))]
 mod environment;
@@ -16,6 +16,10 @@ pub(crate) use stdout::{flush_stdout, write_stdout};
 #[cfg(not(feature = "std"))]
 pub(crate) use {environment::variable, memory::*, slot::*};
 
+#[cfg(not(feature = "std"))]
+use core::ffi::{CStr, c_void};
+#[cfg(not(feature = "std"))]
+use core::ptr;
 use core::sync::atomic::AtomicU32;
 
 /// Runs `call` and puts errno back: what a lock or free() asks of the kernel is
@@ -112,6 +116,24 @@ pub(crate) fn write_error(mut bytes: &[u8]) {
             Err(_) if error == libc::EINTR => {}
             Err(_) => return,
         }
+    }
+}
+
+/// The function of a name that stands behind this library's own in the order of
+/// the loader; or in one of some libraries, where only who loaded it can see it.
+/// Null where there is none. It may allocate.
+#[cfg(not(feature = "std"))]
+pub(crate) fn next_function(name: &CStr, libraries: &[&CStr]) -> *mut c_void {
+    // SAFETY: the names end with a null byte; RTLD_NOLOAD runs no constructor.
+    unsafe {
+        let next = libc::dlsym(libc::RTLD_NEXT, name.as_ptr());
+        if !next.is_null() {
+            return next;
+        }
+        let handles = libraries.iter().map(|path| libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD));
+        // A library that was found keeps one more reference: its code is used.
+        let mut found = handles.filter(|handle| !handle.is_null());
+        found.next().map_or(ptr::null_mut(), |handle| libc::dlsym(handle, name.as_ptr()))
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The dynamic symbols of the library are exports.txt and what the C headers
 # declare: none is missing, and none is more (strdup and its like, Rust's
-# runtime, C++'s operators).
+# runtime, C++'s other operators).
 . "$(dirname "$0")/lib.bash"
 memman_only
 for header in ffit buddy; do

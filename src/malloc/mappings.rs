@@ -1,0 +1,263 @@
+//! The mappings of huge blocks: new ones, and those that were freed just now,
+//! which are kept for a while, as their pages cost a fault each. May use:
+//! `config`, `platform`.
+//!
+//! The kernel puts a new mapping beneath the one before, and makes them one. So
+//! spare mappings that are neighbours serve a request together, and what is
+//! missing is mapped beneath them; none is lost in pieces that later fit nobody.
+//! A mapping whose pages were moved stays one of its own, to the kernel and so
+//! here: it could not be resized together with another. It grows by moving its
+//! pages once more.
+//!
+//! ```text
+//!    free addresses  [ spare | in use | spare | spare | in use | ... ]
+//!   mapped as needed                   <--- a run --->
+//! ```
+
+use core::ptr::NonNull;
+
+use super::config::Config;
+use crate::platform::{self, PAGE};
+
+/// A mapping, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Mapping {
+    pub base: NonNull<u8>,
+    pub bytes: usize,
+    /// Whether the kernel has it as one with its neighbours that say so, too.
+    pub joins: bool,
+}
+
+impl Mapping {
+    fn start(&self) -> usize {
+        self.base.addr().get()
+    }
+
+    fn end(&self) -> usize {
+        self.start() + self.bytes
+    }
+
+    /// Gives it back. At the kernel's limit of mappings the addresses must
+    /// stay; the memory need not.
+    fn give_back(self) {
+        // SAFETY: a mapping of ours that nobody uses.
+        unsafe {
+            if !platform::unmap(self.base.as_ptr(), self.bytes) {
+                platform::purge(self.base.as_ptr(), self.bytes);
+            }
+        }
+    }
+}
+
+/// What nobody uses.
+#[derive(Clone, Copy)]
+struct Spare {
+    mapping: Mapping,
+    /// When it was freed, in milliseconds.
+    since: u64,
+}
+
+/// Spare mappings that are neighbours, or one that does not join: `count` of
+/// them from index `first` on.
+#[derive(Clone, Copy)]
+struct Run {
+    first: usize,
+    count: usize,
+    bytes: usize,
+}
+
+/// How many spare mappings are kept at most.
+const SPARES: usize = 64;
+/// New blocks from this size on are asked to be of huge pages; not for calloc,
+/// as who asks for zeros may leave most of them as they are.
+const HUGE_PAGES: usize = 4 << 20;
+/// What the processor can map at once.
+const HUGE_PAGE: usize = 2 << 20;
+/// New blocks from this size on have memory down to the start of a huge page.
+const WHOLE_PAGES: usize = 4 * HUGE_PAGE;
+
+/// The spare mappings, in the order of their addresses.
+pub(super) struct SpareMappings {
+    row: [Spare; SPARES],
+    count: usize,
+    bytes: usize,
+}
+
+// SAFETY: nobody else uses the mappings.
+unsafe impl Send for SpareMappings {}
+
+impl SpareMappings {
+    pub const NONE: SpareMappings = SpareMappings {
+        row: [Spare { mapping: Mapping { base: NonNull::dangling(), bytes: 0, joins: false }, since: 0 }; SPARES],
+        count: 0,
+        bytes: 0,
+    };
+
+    fn insert(&mut self, spare: Spare) {
+        let at = self.row[..self.count].partition_point(|other| other.mapping.base < spare.mapping.base);
+        self.row.copy_within(at..self.count, at + 1);
+        self.row[at] = spare;
+        self.count += 1;
+        self.bytes += spare.mapping.bytes;
+    }
+
+    fn remove(&mut self, at: usize) -> Spare {
+        let spare = self.row[at];
+        self.row.copy_within(at + 1..self.count, at);
+        self.count -= 1;
+        self.bytes -= spare.mapping.bytes;
+        spare
+    }
+
+    fn run(&self, first: usize) -> Option<Run> {
+        let row = &self.row[first..self.count];
+        let joined = |pair: &&[Spare]| {
+            let (low, high) = (&pair[0].mapping, &pair[1].mapping);
+            low.joins && high.joins && low.end() == high.start()
+        };
+        let count = 1 + row.windows(2).take_while(joined).count();
+        let (lowest, highest) = (row.first()?, row.get(count - 1)?);
+        Some(Run { first, count, bytes: highest.mapping.end() - lowest.mapping.start() })
+    }
+
+    fn runs(&self) -> impl Iterator<Item = Run> {
+        core::iter::successors(self.run(0), |run| self.run(run.first + run.count))
+    }
+
+    /// Takes `bytes` bytes: of the smallest run that has as many, or else of the
+    /// largest that can grow.
+    pub fn take(&mut self, config: &Config, bytes: usize) -> Option<Mapping> {
+        let enough = self.runs().filter(|run| run.bytes >= bytes).min_by_key(|run| run.bytes);
+        if let Some(run) = enough {
+            return Some(self.cut(run, bytes));
+        }
+        let mut limit = usize::MAX;
+        while let Some(run) = self.runs().filter(|run| run.bytes < limit).max_by_key(|run| run.bytes) {
+            let grown =
+                if self.row[run.first].mapping.joins { self.grow(config, run, bytes) } else { self.remap(run, bytes) };
+            if grown.is_some() {
+                return grown;
+            }
+            limit = run.bytes;
+        }
+        None
+    }
+
+    /// Takes the highest `bytes` bytes of a run that has as many.
+    fn cut(&mut self, run: Run, bytes: usize) -> Mapping {
+        let mut at = run.first + run.count;
+        let mut left = bytes;
+        loop {
+            at -= 1;
+            let mapping = &mut self.row[at].mapping;
+            let rest = mapping.bytes.saturating_sub(left);
+            // SAFETY: within the mapping, as `rest` is no more than its bytes.
+            let taken = Mapping { base: unsafe { mapping.base.byte_add(rest) }, bytes, ..*mapping };
+            if rest > 0 {
+                mapping.bytes = rest;
+                self.bytes -= left;
+                return taken;
+            }
+            left -= self.remove(at).mapping.bytes;
+            if left == 0 {
+                return taken;
+            }
+        }
+    }
+
+    /// Takes a run and new memory beneath it, together `bytes` bytes; `None`
+    /// where other mappings are in the way.
+    fn grow(&mut self, config: &Config, run: Run, bytes: usize) -> Option<Mapping> {
+        let lowest = self.row[run.first].mapping;
+        let below = map_below(config, lowest.start(), bytes - run.bytes, bytes)?;
+        self.row[run.first].mapping = Mapping { bytes: below.bytes + lowest.bytes, ..below };
+        self.bytes += below.bytes;
+        Some(self.cut(Run { bytes: run.bytes + below.bytes, ..run }, bytes))
+    }
+
+    /// Takes a mapping that does not join, grown by moving its pages.
+    fn remap(&mut self, run: Run, bytes: usize) -> Option<Mapping> {
+        let mapping = self.row[run.first].mapping;
+        // SAFETY: a mapping of ours that nobody uses.
+        let base = unsafe { platform::remap(mapping.base.as_ptr(), mapping.bytes, bytes) }?;
+        self.remove(run.first);
+        Some(Mapping { base, bytes, joins: false })
+    }
+
+    /// Makes a new mapping of zeros at a multiple of `align`; `zero` says that
+    /// it is wanted for them.
+    pub fn map(&mut self, config: &Config, bytes: usize, align: usize, zero: bool) -> Option<Mapping> {
+        let joins = align <= PAGE && !zero;
+        let base = if align <= PAGE { platform::map_memory(bytes)? } else { platform::reserve(bytes, align)? };
+        let mapping = Mapping { base, bytes, joins };
+        // SAFETY: just reserved.
+        if align > PAGE && !unsafe { platform::commit(base.as_ptr(), bytes) } {
+            mapping.give_back();
+            return None;
+        }
+        advise(config, &mapping, !zero && bytes >= HUGE_PAGES);
+        let uneven = !mapping.start().is_multiple_of(HUGE_PAGE);
+        if joins
+            && uneven
+            && self.count < SPARES
+            && bytes >= WHOLE_PAGES
+            && let Some(mapping) = map_below(config, mapping.start(), PAGE, bytes)
+        {
+            self.insert(Spare { mapping, since: platform::milliseconds() });
+        }
+        Some(mapping)
+    }
+
+    /// Keeps what was freed; what is then above `most` bytes goes back, the
+    /// lowest first, as there may be free addresses beneath.
+    pub fn keep(&mut self, mapping: Mapping, most: usize) {
+        if self.count == SPARES {
+            self.remove(0).mapping.give_back();
+        }
+        self.insert(Spare { mapping, since: platform::milliseconds() });
+        while self.bytes > most {
+            let Spare { mapping, since } = self.remove(0);
+            let excess = self.bytes + mapping.bytes - most;
+            // Huge pages go as a whole.
+            let bytes = ((mapping.start() + excess).next_multiple_of(HUGE_PAGE) - mapping.start()).min(mapping.bytes);
+            Mapping { bytes, ..mapping }.give_back();
+            if bytes < mapping.bytes {
+                // SAFETY: within the mapping.
+                let base = unsafe { mapping.base.byte_add(bytes) };
+                self.insert(Spare { mapping: Mapping { base, bytes: mapping.bytes - bytes, ..mapping }, since });
+            }
+        }
+    }
+
+    /// Gives back what was freed before `limit`, in milliseconds; whether there
+    /// was any.
+    pub fn drop_before(&mut self, limit: u64) -> bool {
+        let before = self.count;
+        for at in (0..before).rev() {
+            if self.row[at].since <= limit {
+                self.remove(at).mapping.give_back();
+            }
+        }
+        self.count < before
+    }
+}
+
+/// Maps at least `missing` bytes that end at `end`, for a block of `bytes`
+/// bytes: down to the start of a huge page, where that is not much beside it.
+fn map_below(config: &Config, end: usize, missing: usize, bytes: usize) -> Option<Mapping> {
+    let start = end.checked_sub(missing)?;
+    let start = if bytes >= WHOLE_PAGES { start & !(HUGE_PAGE - 1) } else { start };
+    let base = platform::map_memory_at(start, end - start)?;
+    let mapping = Mapping { base, bytes: end - start, joins: true };
+    advise(config, &mapping, bytes >= HUGE_PAGES);
+    Some(mapping)
+}
+
+/// Asks for huge pages in a new mapping, where they are configured or, without
+/// a word of that, `useful`.
+fn advise(config: &Config, mapping: &Mapping, useful: bool) {
+    if config.huge_pages.unwrap_or(useful) {
+        // SAFETY: just mapped.
+        unsafe { platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true) };
+    }
+}
