@@ -70,7 +70,7 @@ impl Config {
         pool: 0,
         cache: true,
         heaps: 1,
-        retain: 64 << 20,
+        retain: 128 << 20,
         huge: 4 << 20,
         huge_pages: None,
         stats_at_exit: false,
