@@ -24,11 +24,13 @@ pub(super) struct Config {
     /// Default one per core, with a pool 1.
     pub heaps: usize,
     /// `retain:SIZE`: how much memory of free blocks a region keeps from the OS
-    /// at most, or as much as is used where that is more. What stays free
-    /// goes back within half a second, as long as malloc is called at all.
+    /// at most, or as much as is used where that is more; and how much is kept in
+    /// mappings that were freed, or half of what is used in such. What stays free
+    /// goes back within half a second, as long as malloc is called at all. Default
+    /// 128 MiB.
     pub retain: usize,
     /// `huge:SIZE`: blocks from this size on are mappings of their own, so that
-    /// they grow by moving pages and go back to the OS at once; not with a pool
+    /// they grow by moving pages, and what was freed goes together; not with a pool
     /// or `cache:off`. Default 4 MiB, less where addresses are few.
     pub huge: usize,
     /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by

@@ -7,7 +7,8 @@
 //! missing is mapped beneath them; none is lost in pieces that later fit nobody.
 //! A mapping whose pages were moved stays one of its own, to the kernel and so
 //! here: it could not be resized together with another. It grows by moving its
-//! pages once more.
+//! pages once more. Nor do those join that calloc asks for, without huge pages, or
+//! those that are aligned to more than a page.
 //!
 //! ```text
 //!    free addresses  [ spare | in use | spare | spare | in use | ... ]
@@ -17,7 +18,7 @@
 use core::ptr::NonNull;
 
 use super::config::Config;
-use crate::platform::{self, PAGE};
+use crate::platform::{self, HUGE_PAGE, PAGE};
 
 /// A mapping, or a part of one.
 #[derive(Clone, Copy)]
@@ -71,8 +72,6 @@ const SPARES: usize = 64;
 /// New blocks from this size on are asked to be of huge pages; not for calloc,
 /// as who asks for zeros may leave most of them as they are.
 const HUGE_PAGES: usize = 4 << 20;
-/// What the processor can map at once.
-const HUGE_PAGE: usize = 2 << 20;
 /// New blocks from this size on have memory down to the start of a huge page.
 const WHOLE_PAGES: usize = 4 * HUGE_PAGE;
 

@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use super::config::HeapKind;
 use super::slab::Slab;
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
-use crate::platform::{self, PAGE};
+use crate::platform::{self, HUGE_PAGE, PAGE};
 
 /// Regions start at multiples of this: 64 MiB.
 pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
@@ -53,8 +53,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Each region is as large as all before it together: this is enough.
 const MAX_REGIONS: usize = 2048;
 
-/// What the processor can map at once.
-const HUGE_PAGE: usize = 2 << 20;
 /// A region with so much in use, which grows by what will all be used, does so
 /// in huge pages: what the last of them leaves unused is at most a sixteenth.
 const GROWS_HUGE: usize = 32 << 20;

@@ -14,11 +14,10 @@
 //!
 //! The owner takes each chain at once, without looking at its cells: `remote`
 //! says where it starts and ends and how many they are. The owner may take it
-//! early, while the slab is still in the inbox; until it was received from there, its
-//! header must stay. A slab may get another
-//! owner at any time; an owner that finds a slab in its inbox that is not its own
-//! any more sends it on. An inbox that loses its owner is closed, so that no slab
-//! waits where nobody looks.
+//! early, while the slab is still in the inbox; until it was received from there,
+//! its header must stay. A slab may get another owner at any time; an owner that
+//! finds a slab in its inbox that is not its own any more sends it on. An inbox that
+//! loses its owner is closed, so that no slab waits where nobody looks.
 //!
 //! `make model` runs all this in every order that threads and memory may take.
 

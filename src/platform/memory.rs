@@ -7,6 +7,8 @@ use super::keeping_errno;
 
 /// The smallest unit of memory that the kernel gives.
 pub(crate) const PAGE: usize = 4096;
+/// What the processor can map at once.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 fn map(hint: *mut u8, bytes: usize, protection: i32, flags: i32) -> Option<NonNull<u8>> {
     // SAFETY: a new mapping; MAP_FIXED_NOREPLACE never replaces one.
