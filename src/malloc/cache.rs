@@ -308,7 +308,7 @@ pub(super) fn free_bytes() -> usize {
                 bytes += (current.unused() * current.cell()) as usize;
             }
             for slab in lists.partial(class) {
-                bytes += (((*slab).capacity - (*slab).used()) * (*slab).cell()) as usize;
+                bytes += (((*slab).capacity() - (*slab).used()) * (*slab).cell()) as usize;
             }
         }
     }
@@ -385,9 +385,12 @@ impl Cache {
                     self.lists.make_current(next);
                 }
             }
-            let cell = self.lists.get(class);
             let first = self.lists.at_hand(class).get();
-            if cell.is_null() && !first.is_null() {
+            if first.is_null() {
+                return self.lists.current(class).as_ref().map_or(ptr::null_mut(), |current| current.take_fresh());
+            }
+            let cell = self.lists.get(class);
+            if cell.is_null() {
                 fatal("malloc", FREED_TWICE, first.cast());
             }
             cell
@@ -417,7 +420,7 @@ impl Cache {
                     return slab;
                 }
             }
-            if current.is_some_and(|current| current.extend()) {
+            if current.is_some_and(|current| current.has_fresh()) {
                 return ptr::null_mut();
             }
             self.find_received(config, class, SORT).unwrap_or_else(|| self.new_slab(config, class))
@@ -454,7 +457,7 @@ impl Cache {
         // SAFETY: a new span, aligned to its size, and with it its headers.
         unsafe {
             let slab = header_of(fresh.block.as_ptr());
-            Slab::found(slab, fresh.block.as_ptr(), class);
+            Slab::found(slab, fresh.block.as_ptr(), class, fresh.zero);
             self.claim(slab);
             if growing && fresh.zero {
                 // A class that grows will use the whole slab: one system call instead
@@ -480,7 +483,7 @@ impl Cache {
             if (*slab).is_current() {
                 (*slab).rest();
             } else if (*slab).is_full() {
-                (*slab).set_partial((*slab).capacity - 1);
+                (*slab).set_partial((*slab).capacity() - 1);
                 self.lists.no_longer_full(slab);
             } else if (*slab).is_idle() {
                 self.lists.remove_partial(slab);

@@ -106,7 +106,7 @@ impl Lists {
     pub unsafe fn add(&self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
-            if (*slab).used() == (*slab).capacity {
+            if (*slab).used() == (*slab).capacity() {
                 (*slab).set_full();
                 self.full.push_back(slab);
             } else {

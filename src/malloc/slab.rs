@@ -32,6 +32,8 @@ use super::region::{UNIT, UNIT_SHIFT, mark};
 use super::remote::{Cell, Chain, Inbox, Others};
 use crate::platform::PAGE;
 
+/// Of cells up to this size, in bytes, a page is taken into use at once.
+const SMALL: u32 = PAGE as u32 / 4;
 /// What is added to the owner of a slab that is not young.
 pub(super) const OLD: usize = 1;
 /// Where in a header its owner is, for the comparison that is all of the way to
@@ -68,7 +70,9 @@ pub(super) struct Slab {
     /// The cells that were ever free or in use.
     fresh: Owned<u32>,
     /// The cells that it has room for.
-    pub capacity: u32,
+    capacity: u16,
+    /// Whether cells that were never used are zeros, as the OS gave them.
+    zero: bool,
     pub kind: Kind,
     /// The class of its cells; for a tail, how many headers before its head is.
     pub class: u8,
@@ -107,6 +111,7 @@ impl Slab {
         countdown: Owned::new(0),
         fresh: Owned::new(0),
         capacity: 0,
+        zero: false,
         kind: Kind::None,
         class: 0,
         full: Owned::new(false),
@@ -119,11 +124,12 @@ impl Slab {
     };
 
     /// Makes the span at `base`, whose header this is, a slab, in no cache yet.
+    /// `zero` says that its pages are as the OS gave them.
     ///
     /// # Safety
     /// The span is the caller's, `span_of(class)` bytes at a multiple of
     /// `UNIT`, and so are its headers.
-    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize) {
+    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, zero: bool) {
         let span = span_of(class);
         // SAFETY: the headers of the span, one after the other: the span lies
         // within a chunk, as it is aligned to its size.
@@ -132,7 +138,8 @@ impl Slab {
                 this.add(unit).write(Slab { kind: Kind::Tail, class: unit as u8, ..Slab::NONE });
             }
             this.write(Slab {
-                capacity: span as u32 / CELL[class],
+                capacity: (span / CELL[class] as usize) as u16,
+                zero,
                 base,
                 kind: Kind::Head,
                 class: class as u8,
@@ -208,8 +215,7 @@ impl Slab {
         unsafe { &*self.list.get() }
     }
 
-    /// Makes it current: its free cells are in `list` then, of which there is
-    /// at least one.
+    /// Makes it current: its free cells are in `list` then.
     ///
     /// # Safety
     /// The slab is the caller's, with a cell that is not in use, not current, and
@@ -219,10 +225,6 @@ impl Slab {
         self.set_young(self.fresh.get() == 0);
         self.rest();
         list.set(self.free.replace(ptr::null_mut()));
-        if list.get().is_null() {
-            // SAFETY: the caller's promise.
-            unsafe { self.extend() };
-        }
     }
 
     /// Says that the slab wants no attention for a long time.
@@ -255,7 +257,7 @@ impl Slab {
     /// The slab is the caller's.
     pub unsafe fn count(&self) {
         // SAFETY: the caller's promise.
-        self.countdown.set(self.capacity - unsafe { self.unused() });
+        self.countdown.set(self.capacity() - unsafe { self.unused() });
     }
 
     /// Whether the cells in use are known, where it is not current.
@@ -363,6 +365,11 @@ impl Slab {
         self.used() == 0 && !self.others.is_awaited()
     }
 
+    /// The cells that it has room for.
+    pub fn capacity(&self) -> u32 {
+        self.capacity.into()
+    }
+
     /// The size of its cells.
     pub fn cell(&self) -> u32 {
         CELL[usize::from(self.class)]
@@ -375,13 +382,13 @@ impl Slab {
 
     /// The bytes of the pages that its cells lie in.
     pub fn bytes(&self) -> usize {
-        ((self.capacity * self.cell()) as usize).next_multiple_of(PAGE)
+        ((self.capacity() * self.cell()) as usize).next_multiple_of(PAGE)
     }
 
     /// Whether a pointer is the first byte of a cell.
     pub fn is_cell(&self, pointer: *const u8) -> bool {
         let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < (self.capacity * self.cell()) as usize && is_multiple(offset, usize::from(self.class))
+        offset < (self.capacity() * self.cell()) as usize && is_multiple(offset, usize::from(self.class))
     }
 
     /// Whether a cell is free; looks at all that are.
@@ -390,28 +397,42 @@ impl Slab {
     /// The slab is the caller's.
     pub unsafe fn has_free(&self, cell: *const Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::list(self.list().get()) }.take(self.capacity as usize).any(|free| free == cell)
+        unsafe { Cell::list(self.list().get()) }.take(usize::from(self.capacity)).any(|free| free == cell)
     }
 
-    /// Makes some never used cells free, a page of them, so that memory is touched
-    /// only as it is needed; false where none are left.
+    /// Whether there are cells that were never used.
+    pub fn has_fresh(&self) -> bool {
+        self.fresh.get() < self.capacity()
+    }
+
+    /// Takes out a cell that was never used; null where none is left. If cells are
+    /// small, the others of a page become free with it. Of what is not free no memory
+    /// is touched that need not be, as that may take a page fault.
     ///
     /// # Safety
     /// The slab is the caller's, and current, and no cell is free.
-    pub unsafe fn extend(&self) -> bool {
-        let fresh = self.fresh.get();
-        let count = (self.capacity - fresh).min((PAGE as u32 / self.cell()).max(1));
-        let free = Owned::new(self.list().get());
-        for number in (fresh..fresh + count).rev() {
-            // SAFETY: a cell that nobody has.
-            unsafe { Cell::push(&free, self.at(number)) };
+    pub unsafe fn take_fresh(&self) -> *mut u8 {
+        let first = self.fresh.get();
+        let together = if self.cell() <= SMALL { PAGE as u32 / self.cell() } else { 1 };
+        let end = (first + together).min(self.capacity());
+        if first == end {
+            return ptr::null_mut();
         }
-        self.list().set(free.get());
-        self.fresh.set(fresh + count);
-        if fresh + count == self.capacity {
+        let cell = self.at(first);
+        // SAFETY: cells that nobody has.
+        unsafe {
+            for number in (first + 1..end).rev() {
+                Cell::push(self.list(), self.at(number));
+            }
+            if !self.zero {
+                (*cell).mark = ptr::null();
+            }
+        }
+        self.fresh.set(end);
+        if end == self.capacity() {
             self.set_young(false);
         }
-        count > 0
+        cell.cast()
     }
 
     /// The cells that are not in use; looks at all that are free.
@@ -421,16 +442,16 @@ impl Slab {
     pub unsafe fn unused(&self) -> u32 {
         let list = self.list().get();
         // SAFETY: the caller's promise.
-        let count = unsafe { Cell::list(list) }.take(self.capacity as usize + 1).count() as u32;
+        let count = unsafe { Cell::list(list) }.take(usize::from(self.capacity) + 1).count() as u32;
         if count > self.fresh.get() {
             fatal("free", FREED_TWICE, list.cast());
         }
-        self.capacity - self.fresh.get() + count
+        self.capacity() - self.fresh.get() + count
     }
 
     /// The cells in use, where they were counted.
     pub fn used(&self) -> u32 {
-        if self.full.get() { self.capacity } else { self.countdown.get() }
+        if self.full.get() { self.capacity() } else { self.countdown.get() }
     }
 }
 
