@@ -10,6 +10,7 @@ use super::message::fatal;
 use super::region::Fresh;
 use super::{huge, process};
 use crate::heap::ALIGNMENT;
+use crate::platform::PAGE;
 
 /// Gets a block; `None` where there is no memory.
 /// `zero` says that it had better be of zeros.
@@ -26,7 +27,7 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     } else {
         // Where no region will do, as under a tight limit, a mapping of just
         // that size may.
-        heaps::get(config, size, align, false).or_else(huge)
+        heaps::get(config, size, align, !zero && align <= PAGE).or_else(huge)
     };
     if block.is_none() {
         heaps::refused(config);

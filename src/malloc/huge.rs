@@ -157,7 +157,7 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
 }
 
 /// Frees a huge block; false where it is none. Of spare mappings, `retain`
-/// bytes are kept, or half as many as are in use.
+/// bytes are kept, or as many as are in use.
 ///
 /// # Safety
 /// Nobody uses the block after this call.
@@ -168,7 +168,7 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
     let Huge { bytes, joins, .. } = unsafe { *slot };
     table.remove(slot);
     if let Some(base) = NonNull::new(block) {
-        let most = retain.max(table.live / 2);
+        let most = retain.max(table.live);
         table.spares.keep(Mapping { base, bytes, joins }, most);
     }
     true

@@ -53,10 +53,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Each region is as large as all before it together: this is enough.
 const MAX_REGIONS: usize = 2048;
 
-/// A region with so much in use, which grows by what will all be used, does so
-/// in huge pages: what the last of them leaves unused is at most a sixteenth.
-const GROWS_HUGE: usize = 32 << 20;
-
 /// The header of the unit that `address` lies in; of zeros where it is in no
 /// region.
 ///
@@ -171,8 +167,8 @@ pub(super) struct Region {
     step: usize,
     /// So many bytes from the base on are all memory.
     memory: usize,
-    /// What was handed out since the last part became memory: bytes that will
-    /// all be used, and all bytes.
+    /// What was handed out since the last part became memory: bytes that are
+    /// worth huge pages, and all bytes.
     dense: usize,
     handed: usize,
     huge_pages: Option<bool>,
@@ -421,8 +417,7 @@ impl Region {
         if done {
             self.committed |= wanted;
             self.memory = (self.committed.trailing_ones() as usize * self.step).min(self.bytes);
-            let dense = self.dense >= self.handed / 8 * 7 && self.stats().used as usize >= GROWS_HUGE;
-            if self.huge_pages.is_none() && dense {
+            if self.huge_pages.is_none() && self.dense > self.handed / 4 * 3 {
                 // SAFETY: as above.
                 unsafe { platform::advise_huge(self.base.as_ptr().byte_add(from), to - from, true) };
             }
@@ -461,8 +456,8 @@ impl Region {
     }
 
     /// Gets a block; `None` where the region has no room, or where it would be of
-    /// new memory and is not to `grow`. `dense` says that all of it will be used
-    /// soon.
+    /// new memory and is not to `grow`. `dense` says that it is worth huge
+    /// pages.
     pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
         let (block, bytes) = each!(&mut self.manager, manager => {
             let used = manager.used();
