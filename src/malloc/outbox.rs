@@ -13,7 +13,11 @@ const PARCELS: usize = 16;
 const ENOUGH: u32 = 2048;
 
 /// The parcels of one thread.
-pub(super) struct Outbox([Parcel; PARCELS]);
+pub(super) struct Outbox {
+    parcels: [Parcel; PARCELS],
+    /// Whether any may have cells.
+    used: bool,
+}
 
 /// Cells of one slab; of none where `count` is 0.
 struct Parcel {
@@ -25,15 +29,16 @@ struct Parcel {
 
 impl Outbox {
     /// One without cells.
-    pub const EMPTY: Outbox = Outbox([Parcel::EMPTY; PARCELS]);
+    pub const EMPTY: Outbox = Outbox { parcels: [Parcel::EMPTY; PARCELS], used: false };
 
     /// Frees a cell of `size` bytes of the slab at `base`.
     ///
     /// # Safety
     /// A cell of that slab that nobody uses any more; those are its others.
     pub unsafe fn put(&mut self, to: *mut Others, base: *mut u8, cell: *mut Cell, size: u32) {
+        self.used = true;
         // Slabs that are close by have different places.
-        let parcel = &mut self.0[to.addr() / size_of::<Others>() / 2 % PARCELS];
+        let parcel = &mut self.parcels[to.addr() / size_of::<Others>() / 2 % PARCELS];
         // SAFETY: the caller's promise, for this cell and those before.
         unsafe {
             if parcel.to != to {
@@ -52,7 +57,10 @@ impl Outbox {
     /// # Safety
     /// Cells were put there as [`Outbox::put`] says.
     pub unsafe fn send(&mut self) {
-        for parcel in &mut self.0 {
+        if !core::mem::take(&mut self.used) {
+            return;
+        }
+        for parcel in &mut self.parcels {
             // SAFETY: the caller's promise.
             unsafe { parcel.send() };
         }
