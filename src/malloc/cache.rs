@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `lists`, `outbox`, `remote`,
-//! `shared`, `slab`, `heaps`, `process`, `config`, `message`, `region`, `platform`.
+//! threads sent back. May use: `blocks`, `classes`, `empties`, `lists`, `outbox`,
+//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `message`, `region`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: its free cells are in the
@@ -18,14 +18,15 @@
 
 // A `Cell` is a cell of a slab here.
 use core::cell::{Cell as Owned, UnsafeCell};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use super::classes::{CLASSES, span_of};
 use super::config::Config;
+use super::empties::Empties;
 use super::lists::Lists;
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{header_of, header_parts};
+use super::region::{Fresh, header_of, header_parts};
 use super::remote::{Cell, Inbox};
 use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab};
 use super::{blocks, heaps, process, shared};
@@ -57,9 +58,12 @@ const GROWING: u8 = 4;
 #[repr(C, align(64))]
 pub(super) struct Cache {
     pub lists: Lists,
+    empties: Empties,
     /// For each class how many slabs it has taken from the heaps.
     taken: [Owned<u8>; CLASSES],
     refills: Owned<u32>,
+    /// When the next tick was due at the last look.
+    due: Owned<u64>,
     /// The next of those that wait for a thread.
     pub next: Owned<*const Cache>,
     inbox: Inbox,
@@ -273,6 +277,7 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
         (*cache.outbox.get()).send();
         cache.receive_all(config);
         cache.put_all_aside(config, COUNT);
+        cache.release_empties(config);
         shared::take_over(cache);
         cache.inbox.close();
         shared::keep_idle(cache);
@@ -290,6 +295,7 @@ pub(super) fn trim(config: &Config) {
             (*cache.outbox.get()).send();
             cache.receive_all(config);
             cache.put_all_aside(config, u32::MAX - 1);
+            cache.release_empties(config);
         }
         let (_lock, shared) = shared::lock();
         shared.receive_all(config);
@@ -299,7 +305,7 @@ pub(super) fn trim(config: &Config) {
 
 /// The bytes in free cells of this thread's own slabs.
 pub(super) fn free_bytes() -> usize {
-    let lists = &own().lists;
+    let Cache { lists, empties, .. } = own();
     let mut bytes = 0;
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
@@ -311,6 +317,9 @@ pub(super) fn free_bytes() -> usize {
                 bytes += (((*slab).capacity() - (*slab).used()) * (*slab).cell()) as usize;
             }
         }
+        for slab in empties.iter() {
+            bytes += ((*slab).capacity() * (*slab).cell()) as usize;
+        }
     }
     bytes
 }
@@ -321,8 +330,10 @@ impl Cache {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const EMPTY: Cache = Cache {
         lists: Lists::EMPTY,
+        empties: Empties::EMPTY,
         taken: [const { Owned::new(0) }; CLASSES],
         refills: Owned::new(0),
+        due: Owned::new(0),
         next: Owned::new(ptr::null()),
         inbox: Inbox::EMPTY,
         outbox: UnsafeCell::new(Outbox::EMPTY),
@@ -364,8 +375,14 @@ impl Cache {
             if !shared::is_shared(self) {
                 let refills = self.refills.get().wrapping_add(1);
                 self.refills.set(refills);
-                if refills.is_multiple_of(TICK_REFILLS) && heaps::tick(config) {
-                    shared::tidy(config, TIDY);
+                if refills.is_multiple_of(TICK_REFILLS) {
+                    if heaps::tick(config) {
+                        shared::tidy(config, TIDY);
+                    }
+                    let due = heaps::due();
+                    if self.due.replace(due) != due {
+                        self.release_empties(config);
+                    }
                 }
                 if refills.is_multiple_of(SEND_REFILLS) {
                     (*self.outbox.get()).send();
@@ -415,7 +432,8 @@ impl Cache {
                 return slab;
             }
             if !shared::is_shared(self) {
-                let slab = shared::take(config, class, self);
+                let empty = self.empties.take(class);
+                let slab = if empty.is_null() { shared::take(config, class, self) } else { empty };
                 if !slab.is_null() {
                     return slab;
                 }
@@ -444,7 +462,8 @@ impl Cache {
         }
     }
 
-    /// Founds a slab on a span from a heap; null where there is none.
+    /// Founds a slab on the span of an empty one, or on one from a heap; null where
+    /// there is none.
     ///
     /// # Safety
     /// The cache is the caller's.
@@ -453,7 +472,15 @@ impl Cache {
         let taken = self.taken[class].get().saturating_add(1);
         self.taken[class].set(taken);
         let growing = taken > GROWING;
-        let Some(fresh) = heaps::get(config, span, span, growing) else { return ptr::null_mut() };
+        let empty = self.empties.take_span(span);
+        let fresh = if empty.is_null() {
+            heaps::get(config, span, span, growing)
+        } else {
+            // SAFETY: the caller's slab, in no list now.
+            let span = NonNull::new(unsafe { Slab::dissolve(empty) });
+            span.map(|block| Fresh { block, zero: false })
+        };
+        let Some(fresh) = fresh else { return ptr::null_mut() };
         // SAFETY: a new span, aligned to its size, and with it its headers.
         unsafe {
             let slab = header_of(fresh.block.as_ptr());
@@ -481,14 +508,49 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             if (*slab).is_current() {
-                (*slab).rest();
-            } else if (*slab).is_full() {
+                return (*slab).rest();
+            }
+            (*slab).check_empty();
+            if (*slab).is_full() {
                 (*slab).set_partial((*slab).capacity() - 1);
                 self.lists.no_longer_full(slab);
             } else if (*slab).is_idle() {
                 self.lists.remove_partial(slab);
-                release(config, slab);
+                self.retire(config, slab);
             }
+        }
+    }
+
+    /// Keeps an empty slab, or gives its span back.
+    ///
+    /// # Safety
+    /// Cache and slab are the caller's, and the slab is idle, and in no list.
+    unsafe fn retire(&self, config: &Config, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // In a pool the manager is to have all that is free.
+            if shared::is_shared(self) || config.pool != 0 {
+                return release(config, slab);
+            }
+            while self.empties.is_full((*slab).class) {
+                release(config, self.empties.take_oldest());
+            }
+            self.empties.keep(slab);
+        }
+    }
+
+    /// Gives the spans of empty slabs back.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn release_empties(&self, config: &Config) {
+        loop {
+            let slab = self.empties.take_oldest();
+            if slab.is_null() {
+                return;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { release(config, slab) };
         }
     }
 
@@ -543,7 +605,7 @@ impl Cache {
             }
             if !(*slab).is_current() && (*slab).is_idle() {
                 self.lists.remove_partial(slab);
-                release(config, slab);
+                self.retire(config, slab);
             }
         }
     }

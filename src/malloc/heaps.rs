@@ -350,12 +350,17 @@ const TICK_CALLS: u32 = 8;
 
 /// When the next step of decay is due.
 static DUE: AtomicU64 = AtomicU64::new(0);
+/// When the next step of decay is due, in milliseconds: another time than before
+/// where there was one since.
+pub(super) fn due() -> u64 {
+    DUE.load(Ordering::Relaxed)
+}
 
 /// Does a step of decay where one is due; whether it was. Called from the slow
 /// paths, every some dozen operations of a thread.
 pub(super) fn tick(config: &Config) -> bool {
     let now = platform::milliseconds();
-    let due = DUE.load(Ordering::Relaxed);
+    let due = due();
     if now < due || config.pool != 0 {
         return false;
     }

@@ -9,6 +9,7 @@ mod blocks;
 mod cache;
 mod classes;
 mod config;
+mod empties;
 mod exports;
 mod heaps;
 mod huge;

@@ -52,6 +52,18 @@ pub(super) enum Kind {
     Tail = 2,
 }
 
+/// What is in use of a slab that is not current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum State {
+    /// Some cells, or all but not noted yet, or none while it waits in an inbox.
+    Partial,
+    /// All cells.
+    Full,
+    /// None, and its cache keeps it.
+    Empty,
+}
+
 /// The countdown of a slab whose cells in use are not counted.
 const UNCOUNTED: u32 = u32::MAX;
 
@@ -76,7 +88,7 @@ pub(super) struct Slab {
     pub kind: Kind,
     /// The class of its cells; for a tail, how many headers before its head is.
     pub class: u8,
-    full: Owned<bool>,
+    state: Owned<State>,
     /// Whether another thread ever freed a cell of it.
     visited: Owned<bool>,
     /// The list that a freed cell goes to.
@@ -114,7 +126,7 @@ impl Slab {
         zero: false,
         kind: Kind::None,
         class: 0,
-        full: Owned::new(false),
+        state: Owned::new(State::Partial),
         visited: Owned::new(false),
         list: Owned::new(ptr::null()),
         next: Owned::new(ptr::null_mut()),
@@ -223,6 +235,7 @@ impl Slab {
     pub unsafe fn make_current(&self, list: &Owned<*mut Cell>) {
         self.list.set(list);
         self.set_young(self.fresh.get() == 0);
+        self.state.set(State::Partial);
         self.rest();
         list.set(self.free.replace(ptr::null_mut()));
     }
@@ -279,19 +292,34 @@ impl Slab {
 
     /// Says that no cell is free, so that the next that is freed wants attention.
     pub fn set_full(&self) {
-        self.full.set(true);
+        self.state.set(State::Full);
+        self.countdown.set(1);
+    }
+
+    /// Says that no cell is in use, and none will be: one that is freed now was
+    /// before.
+    pub fn set_empty(&self) {
+        self.state.set(State::Empty);
         self.countdown.set(1);
     }
 
     /// Says that only so many cells are in use.
     pub fn set_partial(&self, used: u32) {
-        self.full.set(false);
+        self.state.set(State::Partial);
         self.countdown.set(used);
     }
 
     /// Whether it was [set full](Slab::set_full).
     pub fn is_full(&self) -> bool {
-        self.full.get()
+        self.state.get() == State::Full
+    }
+
+    /// Ends the process, as a cell was freed of a slab that was
+    /// [set empty](Slab::set_empty); else does nothing.
+    pub fn check_empty(&self) {
+        if self.state.get() == State::Empty {
+            fatal("free", FREED_TWICE, self.free.get().cast());
+        }
     }
 
     /// The slab of which these are the others.
@@ -353,6 +381,7 @@ impl Slab {
         }
         // SAFETY: the caller's promise.
         unsafe { (*chain.tail).next = self.list().replace(chain.head) };
+        self.check_empty();
         if !self.is_current() && self.is_counted() {
             self.set_partial(self.used().wrapping_sub(chain.count));
         }
@@ -451,7 +480,11 @@ impl Slab {
 
     /// The cells in use, where they were counted.
     pub fn used(&self) -> u32 {
-        if self.full.get() { self.capacity() } else { self.countdown.get() }
+        match self.state.get() {
+            State::Partial => self.countdown.get(),
+            State::Full => self.capacity(),
+            State::Empty => 0,
+        }
     }
 }
 
