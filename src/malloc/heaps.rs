@@ -67,8 +67,9 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
     }
 }; MAX_HEAPS];
 
-/// A heap with so many bytes in use, which grows by what will be used, does so in
-/// huge pages: what the last of them leaves unused is at most a sixteenth.
+/// With so many bytes in use, those of huge blocks among them, a heap that grows
+/// by what will be used does so in huge pages: what the last of them leaves unused
+/// is at most a sixteenth.
 const GROWS_HUGE: usize = 32 << 20;
 
 /// Whether there was ever a second thread: until then all comes from heap 0.
@@ -107,16 +108,17 @@ impl Heap {
         }
     }
 
-    /// The bytes in blocks, spare ones with them.
-    fn used(&mut self) -> usize {
-        self.regions().map(|region| region.stats().used as usize).sum()
+    /// Whether so much is in use that huge pages are worth their while.
+    fn is_large(&mut self) -> bool {
+        let used: usize = self.regions().map(|region| region.stats().used as usize).sum();
+        used + huge::bytes() >= GROWS_HUGE
     }
 
     /// Gets a block from a manager; where that needs new memory or has no room,
     /// only after all that is spare was given back to it.
     #[inline(never)]
     fn get_from_regions(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-        let dense = dense && self.used() >= GROWS_HUGE;
+        let dense = dense && self.is_large();
         if self.spares.bytes() > 0 {
             let found = self.regions().find_map(|region| region.get(size, align, dense, false));
             if found.is_some() {

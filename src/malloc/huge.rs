@@ -3,6 +3,7 @@
 //! `Fresh`, `sync`, `platform`.
 
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_api::{Mutex, RawMutex};
 
@@ -39,7 +40,6 @@ struct Table {
     slots: *mut Huge,
     capacity: usize,
     count: usize,
-    live: usize,
     spares: SpareMappings,
 }
 
@@ -48,8 +48,16 @@ unsafe impl Send for Table {}
 
 static TABLE: Mutex<FutexLock, Table> = Mutex::from_raw(
     <FutexLock as RawMutex>::INIT,
-    Table { slots: ptr::null_mut(), capacity: 0, count: 0, live: 0, spares: SpareMappings::NONE },
+    Table { slots: ptr::null_mut(), capacity: 0, count: 0, spares: SpareMappings::NONE },
 );
+
+/// The bytes of all huge blocks, as the table's holder says.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// The bytes of all huge blocks; anyone may ask.
+pub(super) fn bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
 
 impl Table {
     fn slot(&self, index: usize) -> *mut Huge {
@@ -114,13 +122,13 @@ impl Table {
         // SAFETY: probe() gives a free slot, as the block is new.
         unsafe { *self.probe(huge.block) = huge };
         self.count += 1;
-        self.live += huge.bytes;
+        BYTES.fetch_add(huge.bytes, Ordering::Relaxed);
     }
 
     fn remove(&mut self, slot: *mut Huge) {
         // SAFETY: slots of the table; see Knuth, vol. 3, 6.4, Algorithm R.
         unsafe {
-            self.live -= (*slot).bytes;
+            BYTES.fetch_sub((*slot).bytes, Ordering::Relaxed);
             self.count -= 1;
             (*slot).block = 0;
             let mut index = slot.offset_from(self.slots) as usize;
@@ -168,7 +176,7 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
     let Huge { bytes, joins, .. } = unsafe { *slot };
     table.remove(slot);
     if let Some(base) = NonNull::new(block) {
-        let most = retain.max(table.live);
+        let most = retain.max(self::bytes());
         table.spares.keep(Mapping { base, bytes, joins }, most);
     }
     true
@@ -215,7 +223,7 @@ pub(super) unsafe fn extend(block: *mut u8, size: usize) -> Option<NonNull<u8>> 
 /// How many huge blocks there are, and their bytes.
 pub(super) fn totals() -> (usize, usize) {
     let table = TABLE.lock();
-    (table.count, table.live)
+    (table.count, bytes())
 }
 
 /// Locks the table before a fork.
