@@ -211,8 +211,10 @@ test:
 # changes of thread before a thread has to wait.
 LOOM_MAX_PREEMPTIONS ?= 3
 
+model: export RUSTFLAGS := --cfg loom
 model:
-	LOOM_MAX_PREEMPTIONS=$(LOOM_MAX_PREEMPTIONS) RUSTFLAGS='--cfg loom' \
+	$(CARGO) clippy --quiet -j$(JOBS) --target-dir target/model --lib --tests -- -D warnings
+	LOOM_MAX_PREEMPTIONS=$(LOOM_MAX_PREEMPTIONS) \
 	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/model --lib -- malloc:: sync::
 
 # Minutes, two cores and up to 2 GiB: every exact figure of the theory, found
