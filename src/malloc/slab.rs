@@ -163,8 +163,8 @@ impl Slab {
 
     /// Takes the headers of a slab out of use, and the marks off its cells:
     /// whoever gets the span next may copy what he finds there. A cell without
-    /// the mark is in use, and another was freed twice: that ends the process. The
-    /// span.
+    /// the mark is in use, and another was freed twice: that ends the process, and so
+    /// does a cell that another thread freed since the slab was idle. The span.
     ///
     /// # Safety
     /// The slab is the caller's, empty and in no list.
@@ -172,6 +172,9 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             let base = (*this).base;
+            if !(*this).is_idle() {
+                fatal("free", FREED_TWICE, base);
+            }
             for number in 0..(*this).fresh.get() {
                 let cell = (*this).at(number);
                 if !(*cell).is_marked() {
@@ -435,8 +438,8 @@ impl Slab {
     }
 
     /// Takes out a cell that was never used; null where none is left. If cells are
-    /// small, the others of a page become free with it. Of what is not free no memory
-    /// is touched that need not be, as that may take a page fault.
+    /// small, the others of a page become free with it. The cell itself is not
+    /// touched where it is zeros, as that may take a page fault.
     ///
     /// # Safety
     /// The slab is the caller's, and current, and no cell is free.
