@@ -1,7 +1,9 @@
-// Runs one program and measures it: LAUNCH RESULT SECONDS THP PROGRAM [ARG...]
+// Runs one program and measures it: LAUNCH RESULT SECONDS THP WARM PROGRAM [ARG...]
 //
 // The program runs with this environment; THP is `system`, or `never` for no
-// transparent huge pages. When it has run for SECONDS it is killed, with its
+// transparent huge pages. Before it starts, WARM KiB of memory are written to and
+// given back: a virtual machine's host may have taken free pages away, and the
+// first to use them again waits ten times as long as the next. When it has run for SECONDS it is killed, with its
 // process group. RESULT then holds one line: wall, user and system time in
 // microseconds, peak resident KiB, exit code (128 + signal where killed).
 //
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -41,16 +44,35 @@ static long long micros(struct timeval t)
     return (long long)t.tv_sec * 1000000 + t.tv_usec;
 }
 
+// In a process of its own, whose pages are free again when it has ended.
+static void warm(size_t bytes)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            _exit(1);
+        madvise(memory, bytes, MADV_HUGEPAGE);
+        for (size_t i = 0; i < bytes; i += 4096)
+            ((volatile char *)memory)[i] = 1;
+        _exit(0);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+}
+
 int main(int argc, char **argv)
 {
     struct timespec begin, end;
     struct rusage used;
     int status;
-    if (argc < 5) {
-        fprintf(stderr, "usage: launch RESULT SECONDS system|never PROGRAM [ARG...]\n");
+    if (argc < 6) {
+        fprintf(stderr, "usage: launch RESULT SECONDS system|never WARM PROGRAM [ARG...]\n");
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    warm(strtoul(argv[4], NULL, 10) * 1024);
     clock_gettime(CLOCK_MONOTONIC, &begin);
     child = fork();
     if (child == 0) {
@@ -58,8 +80,8 @@ int main(int argc, char **argv)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (strcmp(argv[3], "never") == 0)
             prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-        execv(argv[4], argv + 4);
-        fprintf(stderr, "%s: %s\n", argv[4], strerror(errno));
+        execv(argv[5], argv + 5);
+        fprintf(stderr, "%s: %s\n", argv[5], strerror(errno));
         _exit(127);
     }
     setpgid(child, child);

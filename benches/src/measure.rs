@@ -44,12 +44,13 @@ pub struct Outcome {
 }
 
 impl Bench {
-    /// Runs `workload` once under `allocator`.
+    /// Runs `workload` once under `allocator`, after `warm` KiB of memory were
+    /// written to.
     ///
     /// # Errors
     /// The program cannot be started, ends with another code than 0, or takes too
     /// long.
-    pub fn run(&self, workload: &Workload, allocator: &Allocator) -> Result<Outcome> {
+    pub fn run(&self, workload: &Workload, allocator: &Allocator, warm: u64) -> Result<Outcome> {
         let result = self.scratch.join("usage");
         let output = self.scratch.join("stdout");
         let errors = self.scratch.join("stderr");
@@ -59,7 +60,7 @@ impl Bench {
         }
         let mut command = Command::new(&self.launcher);
         let thp = if self.thp == Thp::Never { "never" } else { "system" };
-        command.arg(&result).arg(LIMIT_SECONDS.to_string()).arg(thp);
+        command.arg(&result).arg(LIMIT_SECONDS.to_string()).arg(thp).arg(warm.to_string());
         command.arg(&workload.program).args(&workload.arguments);
         command.current_dir(&workload.directory);
         command.stdin(match &workload.input {

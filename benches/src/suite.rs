@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// More than the cases of the latencies take, in KiB.
+const LATENCY_WARM: u64 = 128 << 10;
+
 /// Runs what `options` ask for.
 ///
 /// # Errors
@@ -120,9 +123,8 @@ fn rounds(
     let baseline = &results.allocators[0];
     // One run that is not counted brings programs and inputs into the page cache,
     // and gives the answer that all others are held to.
-    let answer = bench.run(workload, baseline).map(|outcome| outcome.answer);
-    let answer = match answer {
-        Ok(answer) => answer,
+    let (answer, mut peak) = match bench.run(workload, baseline, 0) {
+        Ok(outcome) => (outcome.answer, outcome.sample.rss_kib),
         Err(error) => {
             say(bar, &format!("{} is left out: under {BASELINE}: {error:#}", spec.name));
             bar.inc(u64::from(results.rounds) * results.allocators.len() as u64);
@@ -130,17 +132,26 @@ fn rounds(
         }
     };
     for round in 0..results.rounds {
-        // Each round starts with another allocator: none always follows the same.
+        // Each round starts with another allocator, and every other goes backwards:
+        // none always follows the same.
         let first = round as usize % results.allocators.len();
         let (end, start) = results.allocators.split_at(first);
-        for allocator in start.iter().chain(end) {
+        let mut order: Vec<&Allocator> = start.iter().chain(end).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for allocator in order {
             let runs = all.entry(allocator.name.clone()).or_default();
             bar.inc(1);
             if runs.failure.is_some() {
                 continue;
             }
-            match bench.run(workload, allocator) {
-                Ok(outcome) if outcome.answer == answer => runs.samples.push(outcome.sample),
+            // More than the largest of them took so far.
+            match bench.run(workload, allocator, peak * 2) {
+                Ok(outcome) if outcome.answer == answer => {
+                    peak = peak.max(outcome.sample.rss_kib);
+                    runs.samples.push(outcome.sample);
+                }
                 Ok(_) => runs.failure = Some("another output than under glibc".to_owned()),
                 Err(error) => runs.failure = Some(format!("{error:#}")),
             }
@@ -159,7 +170,7 @@ fn latencies(bench: &Bench, directory: &Path, results: &Results, bar: &ProgressB
     let mut found = Vec::new();
     for _ in 0..results.rounds {
         for allocator in &results.allocators {
-            match bench.run(&workload, allocator) {
+            match bench.run(&workload, allocator, LATENCY_WARM) {
                 Ok(outcome) => {
                     found.extend(outcome.latencies.iter().filter_map(|line| parse_latency(line, &allocator.name)))
                 }
@@ -254,7 +265,7 @@ fn measure_pools(
             let arguments = vec![plugin.display().to_string(), results.scale.to_string()];
             let workload = Workload::new(program.clone(), directory, arguments);
             let name = pool_name(plugin);
-            match bench.run(&workload, &results.allocators[0]) {
+            match bench.run(&workload, &results.allocators[0], 0) {
                 Ok(outcome) => {
                     times.extend(outcome.latencies.iter().filter_map(|l| parse_latency(l, &name)));
                     *metrics = outcome.sample.metrics;
