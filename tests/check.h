@@ -25,6 +25,12 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <dlfcn.h>
+#else // the library's own: musl has none
+int malloc_trim(size_t keep);
+struct mallinfo2 {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct mallinfo2 mallinfo2(void);
 #endif
 
 #define KIB ((size_t)1 << 10)

@@ -4,14 +4,6 @@
 // run: confs=caches
 #include "check.h"
 
-#ifndef __GLIBC__ // the library's own: musl has none
-int malloc_trim(size_t keep);
-struct mallinfo2 {
-    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
-};
-struct mallinfo2 mallinfo2(void);
-#endif
-
 enum { CLASSES = 16, CELLS = 10000 };
 static void *last[CLASSES];
 

@@ -4,10 +4,6 @@
 // run: confs=caches
 #include "check.h"
 
-#ifndef __GLIBC__
-int malloc_trim(size_t keep); // the library's own: musl has none
-#endif
-
 enum { THREADS = 20000, AT_ONCE = 16, BLOCKS = 48 };
 static void *left[AT_ONCE][BLOCKS / 2];
 
