@@ -39,7 +39,7 @@ const TIDY: usize = 16;
 /// How many slabs of its inbox one slow malloc looks at at most, so that its
 /// time has a bound however many are there: before it takes cells that were
 /// never used, and before a new slab.
-const SORT_FEW: usize = 8;
+const SORT_FEW: usize = 2;
 const SORT: usize = 256;
 
 /// Every so many refills a thread looks at the clock: a program whose slabs are
