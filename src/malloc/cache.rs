@@ -48,6 +48,9 @@ const TICK_REFILLS: u32 = 2;
 /// Every so many refills a thread sends what is in its outbox, and looks at a
 /// few slabs of its inbox, as those of other classes may be empty.
 const SEND_REFILLS: u32 = 8;
+/// Of a class that has taken more slabs than this the next one will be used, so
+/// that huge pages are worth their while there.
+const DENSE: u8 = 2;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
 
@@ -474,7 +477,7 @@ impl Cache {
         let growing = taken > GROWING;
         let empty = self.empties.take_span(span);
         let fresh = if empty.is_null() {
-            heaps::get(config, span, span, growing)
+            heaps::get(config, span, span, taken > DENSE)
         } else {
             // SAFETY: the caller's slab, in no list now.
             let span = NonNull::new(unsafe { Slab::dissolve(empty) });

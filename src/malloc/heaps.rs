@@ -67,10 +67,10 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
     }
 }; MAX_HEAPS];
 
-/// With so many bytes in use, those of huge blocks among them, a heap that grows
-/// by what will be used does so in huge pages: what the last of them leaves unused
-/// is at most a sixteenth.
-const GROWS_HUGE: usize = 32 << 20;
+/// With so many bytes in use a heap that grows by what will be used does so in
+/// huge pages; or with twice as many, where those of huge blocks are counted, too.
+/// What the last huge page leaves unused is at most an eighth.
+const GROWS_HUGE: usize = 16 << 20;
 
 /// Whether there was ever a second thread: until then all comes from heap 0.
 static THREADED: AtomicBool = AtomicBool::new(false);
@@ -111,7 +111,7 @@ impl Heap {
     /// Whether so much is in use that huge pages are worth their while.
     fn is_large(&mut self) -> bool {
         let used: usize = self.regions().map(|region| region.stats().used as usize).sum();
-        used + huge::bytes() >= GROWS_HUGE
+        used >= GROWS_HUGE || used + huge::bytes() >= 2 * GROWS_HUGE
     }
 
     /// Gets a block from a manager; where that needs new memory or has no room,
