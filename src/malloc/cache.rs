@@ -48,6 +48,9 @@ const TICK_REFILLS: u32 = 2;
 /// Every so many refills a thread sends what is in its outbox, and looks at a
 /// few slabs of its inbox, as those of other classes may be empty.
 const SEND_REFILLS: u32 = 8;
+/// A cache that has founded more slabs than this has no young ones: where some are
+/// young and many old, the processor could not foretell which way free goes.
+const CAREFUL: u32 = 32;
 /// Of a class that has taken more slabs than this the next one will be used, so
 /// that huge pages are worth their while there.
 const DENSE: u8 = 2;
@@ -64,6 +67,8 @@ pub(super) struct Cache {
     empties: Empties,
     /// For each class how many slabs it has taken from the heaps.
     taken: [Owned<u8>; CLASSES],
+    /// How many slabs its thread has founded.
+    founded: Owned<u32>,
     refills: Owned<u32>,
     /// When the next tick was due at the last look.
     due: Owned<u64>,
@@ -282,6 +287,7 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
         cache.put_all_aside(config, COUNT);
         cache.release_empties(config);
         shared::take_over(cache);
+        cache.founded.set(0);
         cache.inbox.close();
         shared::keep_idle(cache);
     }
@@ -335,6 +341,7 @@ impl Cache {
         lists: Lists::EMPTY,
         empties: Empties::EMPTY,
         taken: [const { Owned::new(0) }; CLASSES],
+        founded: Owned::new(0),
         refills: Owned::new(0),
         due: Owned::new(0),
         next: Owned::new(ptr::null()),
@@ -403,6 +410,9 @@ impl Cache {
                         self.lists.add(last);
                     }
                     self.lists.make_current(next);
+                    if self.founded.get() <= CAREFUL {
+                        (*next).set_young();
+                    }
                 }
             }
             let first = self.lists.at_hand(class).get();
@@ -475,6 +485,11 @@ impl Cache {
         let taken = self.taken[class].get().saturating_add(1);
         self.taken[class].set(taken);
         let growing = taken > GROWING;
+        self.founded.set(self.founded.get().saturating_add(1));
+        if self.founded.get() == CAREFUL + 1 {
+            // SAFETY: the cache's current slabs.
+            unsafe { (0..CLASSES).filter_map(|class| self.lists.current(class).as_ref()).for_each(Slab::set_old) };
+        }
         let empty = self.empties.take_span(span);
         let fresh = if empty.is_null() {
             heaps::get(config, span, span, taken > DENSE)

@@ -10,8 +10,8 @@
 //!
 //! A slab is *current* where its cache takes cells from: all its free cells are
 //! in the cache's list then, else in `free`; `list` says where a freed cell goes.
-//! It is *young* while it is its first time to be current and it has cells that
-//! were never used.
+//! It is *young* while it is its first time to be current, it has cells that were
+//! never used, and its cache has few slabs.
 //!
 //! `countdown` is the number of frees until the cache has to look after a slab
 //! that is not current: for one with free cells the cells in use, so that it is 0
@@ -214,9 +214,16 @@ impl Slab {
         self.others.set_inbox(inbox);
     }
 
-    fn set_young(&self, young: bool) {
-        let owner = self.owner.load(Ordering::Relaxed) & !OLD;
-        self.owner.store(if young { owner } else { owner | OLD }, Ordering::Relaxed);
+    /// Makes it young, where it is current for the first time.
+    pub fn set_young(&self) {
+        if self.fresh.get() == 0 {
+            self.owner.store(self.owner.load(Ordering::Relaxed) & !OLD, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends its being young.
+    pub fn set_old(&self) {
+        self.owner.store(self.owner.load(Ordering::Relaxed) | OLD, Ordering::Relaxed);
     }
 
     /// Whether it is current.
@@ -237,7 +244,6 @@ impl Slab {
     /// in no list of slabs. `list` is empty, and stays as long as it is current.
     pub unsafe fn make_current(&self, list: &Owned<*mut Cell>) {
         self.list.set(list);
-        self.set_young(self.fresh.get() == 0);
         self.state.set(State::Partial);
         self.rest();
         list.set(self.free.replace(ptr::null_mut()));
@@ -256,7 +262,7 @@ impl Slab {
     pub unsafe fn put_aside(&self, most: u32) {
         self.free.set(self.list().replace(ptr::null_mut()));
         self.list.set(&self.free);
-        self.set_young(false);
+        self.set_old();
         // SAFETY: the caller's promise.
         unsafe {
             if Cell::list(self.free.get()).take(most as usize + 1).count() <= most as usize {
@@ -462,7 +468,7 @@ impl Slab {
         }
         self.fresh.set(end);
         if end == self.capacity() {
-            self.set_young(false);
+            self.set_old();
         }
         cell.cast()
     }
