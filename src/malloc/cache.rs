@@ -211,11 +211,13 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         // first, or whose contents are by chance the mark of a free cell.
         if !(*slab).is_in(own().address()) {
             let cache = with_cache(process::config());
-            Slab::free_remotely(
-                slab,
-                block.cast(),
-                if cache.is_none() { None } else { Some(&mut *cache.outbox.get()) },
-            );
+            if cache.is_none() {
+                Slab::free_remotely(slab, block.cast(), None);
+            } else if cache.adopt(slab) {
+                free(block);
+            } else {
+                Slab::free_remotely(slab, block.cast(), Some(&mut *cache.outbox.get()));
+            }
         } else if !(*slab).free(block.cast()) {
             attend_own(slab);
         }
@@ -351,7 +353,7 @@ impl Cache {
 
     /// What the owner of a slab is known by.
     #[inline(always)]
-    fn address(&self) -> usize {
+    pub fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
@@ -372,6 +374,22 @@ impl Cache {
     pub unsafe fn claim(&'static self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe { (*slab).set_owner(self.address(), (&raw const self.inbox).cast_mut()) };
+    }
+
+    /// Takes over a slab that an ended thread left, if this thread has no other with
+    /// free cells of its class: it may want those. Whether the slab is its own now.
+    ///
+    /// # Safety
+    /// The cache is the caller's, and the slab in being.
+    unsafe fn adopt(&'static self, slab: *mut Slab) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let adopted = !self.lists.has_partial(usize::from((*slab).class)) && shared::take_this(slab, self);
+            if adopted {
+                self.lists.add(slab);
+            }
+            adopted
+        }
     }
 
     /// Gets a cell when none is at hand; null where there is no memory. What was

@@ -136,6 +136,15 @@ impl Lists {
         unsafe { self.partial[usize::from((*slab).class)].remove(slab) };
     }
 
+    /// Takes out a slab that is not current.
+    ///
+    /// # Safety
+    /// Lists and slab are the caller's, and it is in them.
+    pub unsafe fn remove(&self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe { if (*slab).is_full() { self.full.remove(slab) } else { self.remove_partial(slab) } }
+    }
+
     /// Takes a full slab in which cells were freed to those with free cells.
     ///
     /// # Safety

@@ -51,6 +51,30 @@ pub(super) fn take(config: &Config, class: usize, cache: &'static Cache) -> *mut
     }
 }
 
+/// Takes this slab out, for another cache, which then owns it; false where it is
+/// not there, or its cells are not counted.
+///
+/// # Safety
+/// The slab is in being.
+pub(super) unsafe fn take_this(slab: *mut Slab, cache: &'static Cache) -> bool {
+    // SAFETY: the caller's promise, and the shared cache's lock.
+    unsafe {
+        let is_here = || (*slab).is_in(CACHE.address());
+        if !is_here() {
+            return false;
+        }
+        let (_lock, shared) = lock();
+        // Another thread may have taken it. One that is not counted is for who wants a
+        // cell at once, as is the current one.
+        if !is_here() || !(*slab).is_counted() {
+            return false;
+        }
+        shared.lists.remove(slab);
+        cache.claim(slab);
+        true
+    }
+}
+
 /// Takes over all slabs of a cache, of which none is current.
 ///
 /// # Safety
