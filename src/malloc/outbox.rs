@@ -8,7 +8,7 @@
 use super::remote::{Cell, Chain, Others};
 
 /// The slabs that cells can wait for at once.
-const PARCELS: usize = 16;
+const PARCELS: usize = 64;
 /// The bytes of cells in a parcel that waits no longer.
 const ENOUGH: u32 = 2048;
 
