@@ -110,7 +110,7 @@ impl Heap {
 
     /// Whether so much is in use that huge pages are worth their while.
     fn is_large(&mut self) -> bool {
-        let used: usize = self.regions().map(|region| region.stats().used as usize).sum();
+        let used: usize = self.regions().map(|region| region.used()).sum();
         used >= GROWS_HUGE || used + huge::bytes() >= 2 * GROWS_HUGE
     }
 
@@ -310,9 +310,8 @@ impl Heap {
         unsafe {
             let region = &mut *region.as_ptr();
             region.free(block)?;
-            let used = || region.stats().used as usize;
-            if config.pool == 0 && region.dirty() > config.retain && region.dirty() > used() {
-                region.purge(config.retain.max(used()) / 2);
+            if config.pool == 0 && region.dirty() > config.retain && region.dirty() > region.used() {
+                region.purge(config.retain.max(region.used()) / 2);
             }
         }
         Ok(())

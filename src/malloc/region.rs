@@ -551,6 +551,11 @@ impl Region {
         free
     }
 
+    /// The bytes in blocks, without the first one.
+    pub fn used(&self) -> usize {
+        each!(&self.manager, manager => manager.used()) - self.own.used as usize
+    }
+
     /// The manager's counters, without the first block.
     pub fn stats(&self) -> Stats {
         let all = each!(&self.manager, manager => manager.stats());
