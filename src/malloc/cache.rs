@@ -526,7 +526,7 @@ impl Cache {
                 // A class that grows will use the whole slab: one system call instead
                 // of a fault for each page.
                 platform::populate(fresh.block.as_ptr(), (*slab).bytes());
-            } else if taken == 1 && !fresh.zero && config.pool == 0 {
+            } else if taken == 1 && !fresh.zero && config.pool == 0 && heaps::may_clean() {
                 // Most first slabs of a class are their only ones, and hardly used:
                 // what a former block left there goes back, but for the first cell.
                 let first = ((*slab).cell() as usize).next_multiple_of(PAGE);

@@ -349,8 +349,21 @@ const DECAY_PAGES: usize = 8192;
 /// Every so many requests to a heap look at the clock.
 const TICK_CALLS: u32 = 8;
 
+/// How many spans are cleaned between two ticks at most: as many as a program has
+/// classes of cells, but not as many as threads come and go.
+const CLEANED: u32 = 96;
+
 /// When the next step of decay is due.
 static DUE: AtomicU64 = AtomicU64::new(0);
+/// How many spans were cleaned since the last.
+static CLEAN: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a span may be cleaned of what a former block left there, now that the
+/// caller asks; or too many were since the last tick.
+pub(super) fn may_clean() -> bool {
+    CLEAN.load(Ordering::Relaxed) < CLEANED && CLEAN.fetch_add(1, Ordering::Relaxed) < CLEANED
+}
+
 /// When the next step of decay is due, in milliseconds: another time than before
 /// where there was one since.
 pub(super) fn due() -> u64 {
@@ -368,6 +381,7 @@ pub(super) fn tick(config: &Config) -> bool {
     if DUE.compare_exchange(due, now + TICK, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return false;
     }
+    CLEAN.store(0, Ordering::Relaxed);
     let mut done = huge::decay(now);
     for heap in &HEAPS[..config.heaps] {
         done &= heap
