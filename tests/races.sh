@@ -14,6 +14,7 @@ tests=(
     counting_and_trimming_may_meet_load
     random_calls_never_overlap
     thread_exit_destructors_may_malloc
+    threads_take_over_what_others_left
 )
 
 runtime=$(echo "$(rustc --print target-libdir)"/librustc-*_rt.tsan.a)
