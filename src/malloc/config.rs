@@ -24,9 +24,8 @@ pub(super) struct Config {
     /// Default one per core, with a pool 1.
     pub heaps: usize,
     /// `retain:SIZE`: how much memory of free blocks a region keeps from the OS
-    /// at most, or as much as is used where that is more; and how much is kept in
-    /// mappings that were freed, or half of what is used in such. What stays free
-    /// goes back within half a second, as long as malloc is called at all. Default
+    /// at most, or as much as is used where that is more; and so for mappings that
+    /// were freed. What stays free goes back within half a second, as long as malloc is called at all. Default
     /// 128 MiB.
     pub retain: usize,
     /// `huge:SIZE`: blocks from this size on are mappings of their own, so that
