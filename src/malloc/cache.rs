@@ -1,10 +1,10 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `empties`, `lists`, `outbox`,
+//! threads sent back. May use: `blocks`, `classes`, `empties`, `entry`, `lists`, `outbox`,
 //! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `message`, `region`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
-//! without locks. For each class one slab is *current*: its free cells are in the
-//! cache's lists, from which malloc takes them and to which free puts them back.
+//! without locks. For each class one slab is *current*: the one that malloc takes
+//! cells from.
 //! A slab in which other threads freed cells is in the *inbox* of its owner's
 //! cache, who looks there before it takes anything new.
 //!
@@ -23,12 +23,13 @@ use core::ptr::{self, NonNull};
 use super::classes::{CLASSES, span_of};
 use super::config::Config;
 use super::empties::Empties;
+use super::entry::{Entry, OLD};
 use super::lists::Lists;
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{Fresh, header_of, header_parts};
+use super::region::{Fresh, Place};
 use super::remote::{Cell, Inbox};
-use super::slab::{FREED_TWICE, Kind, OLD, OWNER, Slab};
+use super::slab::{FREED_TWICE, Slab};
 use super::{blocks, heaps, process, shared};
 use crate::platform::{self, PAGE};
 
@@ -105,37 +106,38 @@ pub(super) fn own() -> &'static Cache {
 /// Nobody uses the block any more.
 #[inline(always)]
 pub(super) unsafe fn free(block: *mut u8) {
-    // SAFETY: a header is its owner's alone; without a slab it has no owner.
+    // SAFETY: a header is its owner's alone; without a slab an entry has no owner.
     unsafe {
-        let (cache, cell) = (own(), block.cast::<Cell>());
-        let (unit, chunk) = header_parts(block);
+        let (cache, place, cell) = (own(), Place::of(block), block.cast::<Cell>());
         platform::unless_equal!(
-            unit,
-            chunk,
-            OWNER,
+            place.directory,
+            place.unit,
             cache.address(),
-            return unsafe { free_old(unit, chunk, cache, cell) }
+            return unsafe { free_old(place, cache, cell) }
         );
         if (*cell).is_marked() {
             return free_slow(block);
         }
-        let slab = unit.wrapping_byte_add(chunk);
-        Cell::push(cache.lists.at_hand(usize::from((*slab).class)), cell);
+        (*place.header()).push(cell);
     }
 }
 
-/// Frees a cell of a slab that is not young, whose header is in two parts.
+/// Frees a cell of a slab that is not young.
 ///
 /// # Safety
 /// As [`free`].
 #[inline(always)]
-unsafe fn free_old(unit: *mut Slab, chunk: usize, cache: &Cache, cell: *mut Cell) {
+unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
     // SAFETY: as in `free`.
     unsafe {
-        platform::unless_equal!(unit, chunk, OWNER, cache.address() + OLD, return unsafe { free_slow(cell.cast()) });
-        let slab = unit.wrapping_byte_add(chunk);
-        if !(*slab).free(cell) {
-            attend_own(slab);
+        platform::unless_equal!(
+            place.directory,
+            place.unit,
+            cache.address() + OLD,
+            return unsafe { free_slow(cell.cast()) }
+        );
+        if !(*place.header()).free(cell) {
+            attend_own(place.header());
         }
     }
 }
@@ -196,27 +198,25 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
     }
     // SAFETY: the caller's promise; a block keeps its slab in being.
     unsafe {
-        let header = header_of(block);
-        if (*header).kind == Kind::None {
+        let Some((slab, entry)) = Slab::find(block) else {
             return blocks::free(block);
-        }
-        let slab = Slab::head(header);
-        if !(*slab).is_cell(block) {
+        };
+        if !entry.is_cell(block) {
             fatal("free", "invalid pointer", block);
         }
-        if (*slab).is_young() && is_freed(slab, block) {
+        if entry.is_young() && is_freed(slab, entry, block) {
             fatal("free", "double free of", block);
         }
         // This thread's own are here that stand in another unit than the slab's
         // first, or whose contents are by chance the mark of a free cell.
-        if !(*slab).is_in(own().address()) {
+        if !entry.is_in(own().address()) {
             let cache = with_cache(process::config());
             if cache.is_none() {
-                Slab::free_remotely(slab, block.cast(), None);
-            } else if cache.adopt(slab) {
+                Slab::free_remotely(slab, entry, block.cast(), None);
+            } else if cache.adopt(slab, entry) {
                 free(block);
             } else {
-                Slab::free_remotely(slab, block.cast(), Some(&mut *cache.outbox.get()));
+                Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
             }
         } else if !(*slab).free(block.cast()) {
             attend_own(slab);
@@ -229,12 +229,12 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
 /// chance.
 ///
 /// # Safety
-/// A cell of the slab, which is in being.
-pub(super) unsafe fn is_freed(slab: *mut Slab, cell: *const u8) -> bool {
+/// A cell of the slab, which is in being, and has that entry.
+pub(super) unsafe fn is_freed(slab: *mut Slab, entry: &Entry, cell: *const u8) -> bool {
     // SAFETY: the caller's promise; the lists are read by their owner only.
     unsafe {
         let cell = cell.cast::<Cell>();
-        (*cell).is_marked() && (!(*slab).is_in(own().address()) || (*slab).has_free(cell))
+        (*cell).is_marked() && (!entry.is_in(own().address()) || (*slab).has_free(cell))
     }
 }
 
@@ -321,7 +321,7 @@ pub(super) fn free_bytes() -> usize {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         for class in 0..CLASSES {
-            if let Some(current) = lists.current(class).as_ref() {
+            if let Some(current) = lists.current(class) {
                 bytes += (current.unused() * current.cell()) as usize;
             }
             for slab in lists.partial(class) {
@@ -380,11 +380,11 @@ impl Cache {
     /// free cells of its class: it may want those. Whether the slab is its own now.
     ///
     /// # Safety
-    /// The cache is the caller's, and the slab in being.
-    unsafe fn adopt(&'static self, slab: *mut Slab) -> bool {
+    /// The cache is the caller's, and the slab in being, with that entry.
+    unsafe fn adopt(&'static self, slab: *mut Slab, entry: &Entry) -> bool {
         // SAFETY: the caller's promise.
         unsafe {
-            let adopted = !self.lists.has_partial(usize::from((*slab).class)) && shared::take_this(slab, self);
+            let adopted = !self.lists.has_partial(usize::from(entry.class)) && shared::take_this(slab, entry, self);
             if adopted {
                 self.lists.add(slab);
             }
@@ -417,7 +417,7 @@ impl Cache {
                     self.sort(config, SORT_FEW);
                 }
             }
-            if self.lists.at_hand(class).get().is_null() {
+            if !self.lists.has_free(class) {
                 let mut next = self.lists.take_partial(class);
                 if next.is_null() {
                     next = self.find_cells(config, class);
@@ -427,19 +427,16 @@ impl Cache {
                     if !last.is_null() {
                         self.lists.add(last);
                     }
-                    self.lists.make_current(next);
-                    if self.founded.get() <= CAREFUL {
-                        (*next).set_young();
-                    }
+                    self.lists.make_current(next, self.founded.get() <= CAREFUL);
                 }
             }
-            let first = self.lists.at_hand(class).get();
-            if first.is_null() {
-                return self.lists.current(class).as_ref().map_or(ptr::null_mut(), |current| current.take_fresh());
+            let Some(current) = self.lists.current(class) else { return ptr::null_mut() };
+            if current.first().is_null() {
+                return current.take_fresh();
             }
-            let cell = self.lists.get(class);
+            let cell = current.get();
             if cell.is_null() {
-                fatal("malloc", FREED_TWICE, first.cast());
+                fatal("malloc", FREED_TWICE, current.first().cast());
             }
             cell
         }
@@ -455,7 +452,7 @@ impl Cache {
     unsafe fn find_cells(&'static self, config: &Config, class: usize) -> *mut Slab {
         // SAFETY: the caller's promise.
         unsafe {
-            let current = self.lists.current(class).as_ref();
+            let current = self.lists.current(class);
             if current.is_some_and(|current| current.collect_early()) {
                 return ptr::null_mut();
             }
@@ -485,7 +482,7 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             self.sort(config, most);
-            if !self.lists.at_hand(class).get().is_null() {
+            if self.lists.has_free(class) {
                 return Some(ptr::null_mut());
             }
             let slab = self.lists.take_partial(class);
@@ -505,8 +502,7 @@ impl Cache {
         let growing = taken > GROWING;
         self.founded.set(self.founded.get().saturating_add(1));
         if self.founded.get() == CAREFUL + 1 {
-            // SAFETY: the cache's current slabs.
-            unsafe { (0..CLASSES).filter_map(|class| self.lists.current(class).as_ref()).for_each(Slab::set_old) };
+            (0..CLASSES).filter_map(|class| self.lists.current(class)).for_each(|slab| slab.entry().set_old());
         }
         let empty = self.empties.take_span(span);
         let fresh = if empty.is_null() {
@@ -517,10 +513,9 @@ impl Cache {
             span.map(|block| Fresh { block, zero: false })
         };
         let Some(fresh) = fresh else { return ptr::null_mut() };
-        // SAFETY: a new span, aligned to its size, and with it its headers.
+        // SAFETY: a new span, aligned to its size, of a region for slabs.
         unsafe {
-            let slab = header_of(fresh.block.as_ptr());
-            Slab::found(slab, fresh.block.as_ptr(), class, fresh.zero);
+            let slab = Slab::found(fresh.block.as_ptr(), class, fresh.zero);
             self.claim(slab);
             if growing && fresh.zero {
                 // A class that grows will use the whole slab: one system call instead

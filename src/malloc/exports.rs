@@ -11,8 +11,8 @@ use core::ptr;
 
 use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
 use super::message::{Line, fatal};
-use super::region::{Fresh, header_of, zero};
-use super::slab::{Kind, Slab};
+use super::region::{Fresh, zero};
+use super::slab::Slab;
 use super::{blocks, cache, heaps, huge, process, report};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE, set_errno};
@@ -133,15 +133,13 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 unsafe fn size_of_block(function: &str, block: *mut u8) -> (usize, bool) {
     // SAFETY: the caller's promise; a block keeps its slab in being.
     unsafe {
-        let header = header_of(block);
-        if (*header).kind == Kind::None {
+        let Some((slab, entry)) = Slab::find(block) else {
             return (blocks::usable_size(function, block), false);
-        }
-        let slab = Slab::head(header);
-        if !(*slab).is_cell(block) || cache::is_freed(slab, block) {
+        };
+        if !entry.is_cell(block) || cache::is_freed(slab, entry, block) {
             fatal(function, "invalid pointer", block);
         }
-        ((*slab).cell() as usize, true)
+        (entry.cell() as usize, true)
     }
 }
 

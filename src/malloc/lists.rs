@@ -1,5 +1,5 @@
 //! The slabs of one cache, in lists by what is free in them. May use: `classes`,
-//! `platform`, `remote`'s cells, `slab`.
+//! `region`'s mark, `slab`.
 
 // A `Cell` is a cell of a slab here.
 use core::cell::Cell as Owned;
@@ -7,17 +7,14 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::classes::CLASSES;
-use super::remote::Cell;
+use super::region::mark;
 use super::slab::Slab;
-use crate::platform;
 
 /// The slabs of one cache. They are the owner's of the cache alone, but that
 /// others may ask for [`Lists::has_partial`].
 pub(super) struct Lists {
-    /// For each class the free cells of the current slab.
-    at_hand: [Owned<*mut Cell>; CLASSES],
-    /// For each class the slab that cells come from; null without one.
-    current: [Owned<*mut Slab>; CLASSES],
+    /// For each class the slab that cells come from.
+    current: [Current; CLASSES],
     /// For each class the other slabs with free cells.
     partial: [List; CLASSES],
     /// All slabs without.
@@ -27,76 +24,56 @@ pub(super) struct Lists {
 impl Lists {
     // What a cache is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
-    pub const EMPTY: Lists = Lists {
-        at_hand: [const { Owned::new(ptr::null_mut()) }; CLASSES],
-        current: [const { Owned::new(ptr::null_mut()) }; CLASSES],
-        partial: [List::EMPTY; CLASSES],
-        full: List::EMPTY,
-    };
+    pub const EMPTY: Lists =
+        Lists { current: [Current::NONE; CLASSES], partial: [List::EMPTY; CLASSES], full: List::EMPTY };
 
-    /// The free cells of a class's current slab.
-    ///
-    /// # Safety
-    /// `class` is below `CLASSES`.
-    #[inline(always)]
-    pub unsafe fn at_hand(&self, class: usize) -> &Owned<*mut Cell> {
-        // SAFETY: the caller's promise.
-        unsafe { self.at_hand.get_unchecked(class) }
-    }
-
-    /// Gets a cell that is at hand; null where there is none, or one that does
-    /// not bear the mark.
+    /// Gets a cell of a class's current slab; null where there is none, or one that
+    /// does not bear the mark.
     ///
     /// # Safety
     /// The lists are the caller's, or empty for ever, and `class` is below
     /// `CLASSES`.
     #[inline(always)]
     pub unsafe fn get(&self, class: usize) -> *mut u8 {
-        // SAFETY: the caller's promise; cells at hand are free.
-        unsafe {
-            let list = self.at_hand(class);
-            let cell = list.get();
-            if cell.is_null() || !(*cell).is_marked() {
-                return ptr::null_mut();
-            }
-            list.set((*cell).next);
-            platform::prefetch((*cell).next);
-            (*cell).mark = ptr::null();
-            cell.cast()
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.current.get_unchecked(class).header().get() }
     }
 
-    /// The current slab of a class; null without one.
-    pub fn current(&self, class: usize) -> *mut Slab {
+    /// Whether the current slab of a class has free cells.
+    pub fn has_free(&self, class: usize) -> bool {
+        !self.current[class].header().first().is_null()
+    }
+
+    /// The current slab of a class.
+    pub fn current(&self, class: usize) -> Option<&'static Slab> {
         self.current[class].get()
     }
 
-    /// Makes a slab the current one of its class, which has none.
+    /// Makes a slab the current one of its class, which has none, and young if it
+    /// never was and `young` says so.
     ///
     /// # Safety
     /// Lists and slab are the caller's; it is in no list, and has a cell that
     /// is not in use.
-    pub unsafe fn make_current(&self, slab: *mut Slab) {
+    pub unsafe fn make_current(&self, slab: *mut Slab, young: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            let class = usize::from((*slab).class);
-            self.current[class].set(slab);
-            (*slab).make_current(self.at_hand(class));
+            self.current[usize::from((*slab).class)].set(slab);
+            (*slab).make_current(young);
         }
     }
 
-    /// Puts the free cells of a class's current slab back, and counts no more than
-    /// `most`: that slab, which is in no list then, or null.
+    /// Ends the being current of a class's slab, and counts no more than `most` free
+    /// cells: that slab, which is in no list then, or null.
     ///
     /// # Safety
     /// The lists are the caller's.
     pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
-        let slab = self.current[class].replace(ptr::null_mut());
-        if !slab.is_null() {
-            // SAFETY: the caller's slab, which was current.
-            unsafe { (*slab).put_aside(most) };
-        }
-        slab
+        let Some(slab) = self.current[class].get() else { return ptr::null_mut() };
+        self.current[class].clear();
+        // SAFETY: the caller's slab, which was current.
+        unsafe { slab.put_aside(most) };
+        ptr::from_ref(slab).cast_mut()
     }
 
     /// Takes in a slab that is not current.
@@ -190,6 +167,36 @@ impl Lists {
     pub unsafe fn take_full(&self) -> *mut Slab {
         // SAFETY: the caller's promise.
         unsafe { self.full.pop() }
+    }
+}
+
+/// The header of a current slab, as its distance from [`mark`], as malloc has that at
+/// hand: 0 leads to zeros there, a header without free cells, so that nobody has
+/// to ask whether there is a slab.
+struct Current(Owned<usize>);
+
+impl Current {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const NONE: Current = Current(Owned::new(0));
+
+    /// The header, or zeros.
+    #[inline(always)]
+    fn header(&self) -> &'static Slab {
+        // SAFETY: a slab in being, whose header was set, or zeros that stay: both
+        // larger than a header.
+        unsafe { &*mark().wrapping_byte_add(self.0.get()).cast() }
+    }
+
+    fn get(&self) -> Option<&'static Slab> {
+        (self.0.get() != 0).then(|| self.header())
+    }
+
+    fn set(&self, slab: *mut Slab) {
+        self.0.set(slab.addr().wrapping_sub(mark().addr()));
+    }
+
+    fn clear(&self) {
+        self.0.set(0);
     }
 }
 

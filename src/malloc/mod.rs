@@ -10,6 +10,7 @@ mod cache;
 mod classes;
 mod config;
 mod empties;
+mod entry;
 mod exports;
 mod heaps;
 mod huge;

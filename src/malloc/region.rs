@@ -1,18 +1,18 @@
 //! Regions: the areas that the OS gives a core's heap, and the table that
-//! finds what belongs to an address. May use: `config`, `slab`'s header,
+//! finds what belongs to an address. May use: `config`, `entry`, `slab`'s header,
 //! `heap`, `platform`.
 //!
 //! A region is one area under one manager. It starts at a multiple of
 //! [`CHUNK`], and its first block holds what is known of it:
 //!
 //! ```text
-//!   region  [ Region | tables | dirty, aging, touched | slab headers |  blocks ... ]
+//!   region  [ Region | tables | dirty, aging, touched | directories |  blocks ... ]
 //!             first block, of the manager's own                       committed in steps
 //! ```
 //!
-//! In a table, each chunk of the address space has the place of its slab
-//! headers, one for each [`UNIT`] of 64 KiB. A chunk without any is looked up
-//! in the table's own beginning, which is zeros.
+//! In a table, each chunk of the address space has the place of its *directory*: an
+//! entry and a slab header for each [`UNIT`] of 64 KiB. A chunk without one is
+//! looked up in the table's own beginning, which is zeros.
 
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
@@ -20,6 +20,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
+use super::entry::Entry;
 use super::slab::Slab;
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, HUGE_PAGE, PAGE};
@@ -27,7 +28,7 @@ use crate::platform::{self, HUGE_PAGE, PAGE};
 /// Regions start at multiples of this: 64 MiB.
 pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
 const CHUNK_SHIFT: u32 = 26;
-/// What a slab header stands for, and the alignment of slabs: 64 KiB.
+/// What an entry stands for, and the alignment of slabs: 64 KiB.
 pub(super) const UNIT: usize = 1 << UNIT_SHIFT;
 pub(super) const UNIT_SHIFT: u32 = 16;
 const UNITS: usize = CHUNK / UNIT;
@@ -35,16 +36,21 @@ const UNITS: usize = CHUNK / UNIT;
 /// Chunks of the user's half of a 48-bit address space.
 const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
 
-/// Where the headers are.
+/// The directory of a chunk: its entries, and then its slab headers.
+const DIRECTORY: usize = HEADERS + UNITS * size_of::<Slab>();
+/// Where in a directory the headers are.
+const HEADERS: usize = UNITS * size_of::<Entry>();
+
+/// Where the directories are.
 #[repr(C, align(128))]
-struct Headers {
-    /// The headers of all chunks that have none: zeros, never written.
-    none: [u8; UNITS * size_of::<Slab>()],
-    /// For each chunk the address of its headers, less that of `none`.
+struct Directories {
+    /// That of all chunks that have none: zeros, never written.
+    none: [u8; DIRECTORY],
+    /// For each chunk the address of its directory, less that of `none`.
     of: [AtomicUsize; CHUNKS],
 }
 
-static HEADERS: Headers = Headers { none: [0; UNITS * size_of::<Slab>()], of: [const { AtomicUsize::new(0) }; CHUNKS] };
+static DIRECTORIES: Directories = Directories { none: [0; DIRECTORY], of: [const { AtomicUsize::new(0) }; CHUNKS] };
 /// For each chunk the number of its region, from 1.
 static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
 /// The regions by number, less 1, and how many there are.
@@ -53,41 +59,52 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Each region is as large as all before it together: this is enough.
 const MAX_REGIONS: usize = 2048;
 
-/// The header of the unit that `address` lies in; of zeros where it is in no
-/// region.
-///
-/// # Safety
-/// `address` is below 2^47: it was a pointer.
-#[inline(always)]
-pub(super) unsafe fn header_of(address: *const u8) -> *mut Slab {
-    // SAFETY: the caller's promise.
-    let (unit, chunk) = unsafe { header_parts(address) };
-    unit.wrapping_byte_add(chunk)
+/// Where the entry and the header of a unit are. Not added up: the processor does
+/// that by itself, where it reads and writes there.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub directory: *mut u8,
+    /// The bytes from there to the entry.
+    pub unit: usize,
 }
 
-/// The two parts of which [`header_of`] is the sum, as the processor can add
-/// them by itself.
-///
-/// # Safety
-/// As there.
-#[inline(always)]
-pub(super) unsafe fn header_parts(address: *const u8) -> (*mut Slab, usize) {
-    // SAFETY: the caller's promise; each entry leads to UNITS headers,
-    // those of `none` where it is 0.
-    let chunk = unsafe { HEADERS.of.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
-    let unit = (address.addr() >> (UNIT_SHIFT - SLAB_SHIFT)) as u32 & ((UNITS as u32 - 1) << SLAB_SHIFT);
-    (mark().cast_mut().wrapping_byte_add(unit as usize).cast(), chunk)
+impl Place {
+    /// That of the unit that `address` lies in; in a directory of zeros where that is
+    /// in no region.
+    ///
+    /// # Safety
+    /// `address` is below 2^47: it was a pointer.
+    #[inline(always)]
+    pub unsafe fn of(address: *const u8) -> Place {
+        // SAFETY: the caller's promise; each leads to a directory, `none` where
+        // it is 0.
+        let chunk = unsafe { DIRECTORIES.of.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
+        let unit = (address.addr() >> (UNIT_SHIFT - ENTRY_SHIFT)) as u32 & ((UNITS as u32 - 1) << ENTRY_SHIFT);
+        Place { directory: mark().cast_mut().wrapping_byte_add(chunk), unit: unit as usize }
+    }
+
+    /// The unit's entry.
+    #[inline(always)]
+    pub fn entry(self) -> *mut Entry {
+        self.directory.wrapping_byte_add(self.unit).cast()
+    }
+
+    /// The unit's header.
+    #[inline(always)]
+    pub fn header(self) -> *mut Slab {
+        self.directory.wrapping_byte_add(HEADERS + self.unit * (size_of::<Slab>() / size_of::<Entry>())).cast()
+    }
 }
 
-/// What marks a free cell: an address that [`header_of`] has at hand, and that
-/// is nobody else's data.
+/// What marks a free cell: an address that [`Place::of`] has at hand, and that
+/// is nobody else's data. It is also that of zeros, in which there is no free cell.
 #[inline(always)]
 pub(super) fn mark() -> *const u8 {
-    (&raw const HEADERS.none).cast()
+    (&raw const DIRECTORIES.none).cast()
 }
 
-const SLAB_SHIFT: u32 = size_of::<Slab>().trailing_zeros();
-const _: () = assert!(size_of::<Slab>() == 1 << SLAB_SHIFT);
+const ENTRY_SHIFT: u32 = size_of::<Entry>().trailing_zeros();
+const _: () = assert!(size_of::<Entry>() == 1 << ENTRY_SHIFT);
 
 /// The region that `address` may lie in.
 pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
@@ -255,10 +272,10 @@ impl Region {
         let words = bytes.div_ceil(PAGE).div_ceil(64) * 8;
         let aging = dirty + words;
         let touched = aging + words;
-        let headers = (touched + words).next_multiple_of(align_of::<Slab>());
+        let directories = (touched + words).next_multiple_of(align_of::<Slab>());
         let chunks = if plan.slabs { bytes.div_ceil(CHUNK) } else { 0 };
-        let end = headers + chunks * UNITS * size_of::<Slab>();
-        [tables, dirty, aging, touched, headers, end.next_multiple_of(PAGE)]
+        let end = directories + chunks * DIRECTORY;
+        [tables, dirty, aging, touched, directories, end.next_multiple_of(PAGE)]
     }
 
     /// A region in `bytes` addresses at `base`, of which `committed` steps are
@@ -269,7 +286,7 @@ impl Region {
     /// starts at a multiple of `CHUNK`.
     unsafe fn found(plan: Plan, base: NonNull<u8>, bytes: usize, committed: bool) -> Option<NonNull<Region>> {
         let granules = bytes >> plan.shift;
-        let [tables, dirty, aging, touched, headers, end] = Self::plan(plan, bytes);
+        let [tables, dirty, aging, touched, directories, end] = Self::plan(plan, bytes);
         if end >= bytes || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
             return None;
         }
@@ -317,13 +334,12 @@ impl Region {
             (*region.as_ptr()).own = (*region.as_ptr()).stats();
             let pages = (*region.as_ptr()).pages(base, end, true);
             (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
-            let none = (&raw const HEADERS.none).addr();
             REGIONS[number].store(region.as_ptr(), Ordering::Release);
             for chunk in 0..bytes.div_ceil(CHUNK) {
                 let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
                 if plan.slabs {
-                    let headers = base.addr().get() + headers + chunk * UNITS * size_of::<Slab>();
-                    HEADERS.of[index].store(headers.wrapping_sub(none), Ordering::Release);
+                    let directory = base.addr().get() + directories + chunk * DIRECTORY;
+                    DIRECTORIES.of[index].store(directory.wrapping_sub(mark().addr()), Ordering::Release);
                 }
                 NUMBERS[index].store(number as u16 + 1, Ordering::Release);
             }

@@ -1,6 +1,6 @@
 //! What threads leave behind: the *shared* cache, with the slabs of those that
 //! have ended, and the caches that wait for a thread. May use: `cache`, `classes`,
-//! `config`, `slab`, `sync`.
+//! `config`, `entry`, `slab`, `sync`.
 
 use core::{mem, ptr};
 
@@ -9,6 +9,7 @@ use lock_api::{Mutex, MutexGuard, RawMutex};
 use super::cache::{Cache, release};
 use super::classes::CLASSES;
 use super::config::Config;
+use super::entry::Entry;
 use super::slab::Slab;
 use crate::sync::FutexLock;
 
@@ -55,11 +56,11 @@ pub(super) fn take(config: &Config, class: usize, cache: &'static Cache) -> *mut
 /// not there, or its cells are not counted.
 ///
 /// # Safety
-/// The slab is in being.
-pub(super) unsafe fn take_this(slab: *mut Slab, cache: &'static Cache) -> bool {
+/// The slab is in being, and has that entry.
+pub(super) unsafe fn take_this(slab: *mut Slab, entry: &Entry, cache: &'static Cache) -> bool {
     // SAFETY: the caller's promise, and the shared cache's lock.
     unsafe {
-        let is_here = || (*slab).is_in(CACHE.address());
+        let is_here = || entry.is_in(CACHE.address());
         if !is_here() {
             return false;
         }

@@ -1,6 +1,7 @@
-//! Slabs: spans cut into equal cells. A slab's header stands in its region's
-//! table, not in the slab, and is found from a cell's address alone. May use:
-//! `classes`, `message`, `outbox`, `region`, `remote`.
+//! Slabs: spans cut into equal cells. A slab's entry and header stand in its
+//! region's directory, not in the slab, and are found from a cell's address alone:
+//! the entry has what anyone may ask, the header what is the owner's. May use:
+//! `classes`, `entry`, `message`, `outbox`, `region`, `remote`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
@@ -8,9 +9,7 @@
 //!          |---------------------- capacity ---------------------->|
 //! ```
 //!
-//! A slab is *current* where its cache takes cells from: all its free cells are
-//! in the cache's list then, else in `free`; `list` says where a freed cell goes.
-//! It is *young* while it is its first time to be current, it has cells that were
+//! A slab is *current* where its cache takes cells from. It is *young* while it is its first time to be current, it has cells that were
 //! never used, and its cache has few slabs.
 //!
 //! `countdown` is the number of frees until the cache has to look after a slab
@@ -23,39 +22,24 @@ use core::cell::Cell as Owned;
 use core::iter;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, CLASSES, is_multiple, span_of};
+use super::classes::{CELL, CLASSES, span_of};
+use super::entry::{Entry, Kind};
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{UNIT, UNIT_SHIFT, mark};
+use super::region::{Place, UNIT, UNIT_SHIFT, mark};
 use super::remote::{Cell, Chain, Inbox, Others};
-use crate::platform::PAGE;
+use crate::platform::{self, PAGE};
 
 /// Of cells up to this size, in bytes, a page is taken into use at once.
 const SMALL: u32 = PAGE as u32 / 4;
-/// What is added to the owner of a slab that is not young.
-pub(super) const OLD: usize = 1;
-/// Where in a header its owner is, for the comparison that is all of the way to
-/// free that goes wrong for others' slabs.
-pub(super) const OWNER: usize = offset_of!(Slab, owner);
 
-/// What a header says of its unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Kind {
-    /// No slab: as zeros say.
-    None = 0,
-    /// A slab starts here.
-    Head = 1,
-    /// A slab started some units before.
-    Tail = 2,
-}
-
-/// What is in use of a slab that is not current.
+/// What is in use of a slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum State {
+    /// Any number of cells, as it is current.
+    Current,
     /// Some cells, or all but not noted yet, or none while it waits in an inbox.
     Partial,
     /// All cells.
@@ -69,15 +53,12 @@ const UNCOUNTED: u32 = u32::MAX;
 
 /// The header of a slab: a cache line for its owner, and one for the others.
 ///
-/// Invariant: what is [`Owned`] is the owner's alone, or, where that is the shared
-/// cache, belongs to whoever holds its lock. The rest may be read by anyone who
-/// has a cell of the slab, and is only written by [`Slab::found`] and
-/// [`Slab::dissolve`].
+/// Invariant: all but the others' is the owner's alone, or, where that is the shared
+/// cache, belongs to whoever holds its lock.
 #[repr(C, align(128))]
 pub(super) struct Slab {
+    /// The free cells.
     free: Owned<*mut Cell>,
-    /// The address of the cache it is in, and [`OLD`] where it is not young.
-    owner: AtomicUsize,
     countdown: Owned<u32>,
     /// The cells that were ever free or in use.
     fresh: Owned<u32>,
@@ -85,14 +66,11 @@ pub(super) struct Slab {
     capacity: u16,
     /// Whether cells that were never used are zeros, as the OS gave them.
     zero: bool,
-    pub kind: Kind,
-    /// The class of its cells; for a tail, how many headers before its head is.
+    /// The class of its cells, as the entry has it.
     pub class: u8,
     state: Owned<State>,
     /// Whether another thread ever freed a cell of it.
     visited: Owned<bool>,
-    /// The list that a freed cell goes to.
-    list: Owned<*const Owned<*mut Cell>>,
     pub next: Owned<*mut Slab>,
     pub prev: Owned<*mut Slab>,
     base: *mut u8,
@@ -114,54 +92,41 @@ const _: () = {
 };
 
 impl Slab {
-    /// The header of a unit in which there is no slab.
-    // What a header is written from, not what many share.
-    #[allow(clippy::declare_interior_mutable_const)]
-    const NONE: Slab = Slab {
-        free: Owned::new(ptr::null_mut()),
-        owner: AtomicUsize::new(0),
-        countdown: Owned::new(0),
-        fresh: Owned::new(0),
-        capacity: 0,
-        zero: false,
-        kind: Kind::None,
-        class: 0,
-        state: Owned::new(State::Partial),
-        visited: Owned::new(false),
-        list: Owned::new(ptr::null()),
-        next: Owned::new(ptr::null_mut()),
-        prev: Owned::new(ptr::null_mut()),
-        base: ptr::null_mut(),
-        others: Others::NONE,
-    };
-
-    /// Makes the span at `base`, whose header this is, a slab, in no cache yet.
-    /// `zero` says that its pages are as the OS gave them.
+    /// Makes the span at `base` a slab, in no cache yet. `zero` says that its pages
+    /// are as the OS gave them.
     ///
     /// # Safety
-    /// The span is the caller's, `span_of(class)` bytes at a multiple of
-    /// `UNIT`, and so are its headers.
-    pub unsafe fn found(this: *mut Slab, base: *mut u8, class: usize, zero: bool) {
+    /// The span is the caller's, `span_of(class)` bytes at a multiple of that many, in
+    /// a region for slabs, and so are its entries and headers.
+    pub unsafe fn found(base: *mut u8, class: usize, zero: bool) -> *mut Slab {
         let span = span_of(class);
-        // SAFETY: the headers of the span, one after the other: the span lies
+        // SAFETY: the entries of the span, one after the other: the span lies
         // within a chunk, as it is aligned to its size.
         unsafe {
+            let place = Place::of(base);
+            place.entry().write(Entry::new(Kind::Head, class as u8));
             for unit in 1..span >> UNIT_SHIFT {
-                this.add(unit).write(Slab { kind: Kind::Tail, class: unit as u8, ..Slab::NONE });
+                place.entry().add(unit).write(Entry::new(Kind::Tail, unit as u8));
             }
-            this.write(Slab {
+            place.header().write(Slab {
+                free: Owned::new(ptr::null_mut()),
+                countdown: Owned::new(0),
+                fresh: Owned::new(0),
                 capacity: (span / CELL[class] as usize) as u16,
                 zero,
-                base,
-                kind: Kind::Head,
                 class: class as u8,
-                list: Owned::new(&raw const (*this).free),
-                ..Slab::NONE
+                state: Owned::new(State::Partial),
+                visited: Owned::new(false),
+                next: Owned::new(ptr::null_mut()),
+                prev: Owned::new(ptr::null_mut()),
+                base,
+                others: Others::NONE,
             });
+            place.header()
         }
     }
 
-    /// Takes the headers of a slab out of use, and the marks off its cells:
+    /// Takes the entries of a slab out of use, and the marks off its cells:
     /// whoever gets the span next may copy what he finds there. A cell without
     /// the mark is in use, and another was freed twice: that ends the process, and so
     /// does a cell that another thread freed since the slab was idle. The span.
@@ -182,71 +147,59 @@ impl Slab {
                 }
                 (*cell).mark = ptr::null();
             }
+            let entry = Place::of(base).entry();
             for unit in 0..span_of(usize::from((*this).class)) >> UNIT_SHIFT {
-                this.add(unit).write(Slab::NONE);
+                entry.add(unit).write(Entry::NONE);
             }
             base
         }
     }
 
-    /// The header of the slab's head, from that of one of its units.
+    /// The slab that an address lies in, and its entry.
     ///
     /// # Safety
-    /// A header whose kind is not `None`.
-    pub unsafe fn head(this: *mut Slab) -> *mut Slab {
-        // SAFETY: a tail says how far its head is.
-        unsafe { if (*this).kind == Kind::Tail { this.sub(usize::from((*this).class)) } else { this } }
+    /// As [`Place::of`]; the slab, if there is one, stays in being.
+    pub unsafe fn find(address: *const u8) -> Option<(*mut Slab, &'static Entry)> {
+        // SAFETY: the caller's promise; a tail says how far its head is.
+        unsafe {
+            let place = Place::of(address);
+            let units = match (*place.entry()).kind {
+                Kind::None => return None,
+                Kind::Head => 0,
+                Kind::Tail => usize::from((*place.entry()).class),
+            };
+            Some((place.header().sub(units), &*place.entry().sub(units)))
+        }
     }
 
-    /// Whether it is in the cache at this address.
-    pub fn is_in(&self, cache: usize) -> bool {
-        self.owner.load(Ordering::Relaxed) & !OLD == cache
-    }
-
-    /// Whether it is young.
-    pub fn is_young(&self) -> bool {
-        self.owner.load(Ordering::Relaxed) & OLD == 0
+    /// Its entry.
+    pub fn entry(&self) -> &Entry {
+        // SAFETY: a slab's own address, and it is in being.
+        unsafe { &*Place::of(self.base).entry() }
     }
 
     /// Puts the slab in the cache at this address, with this inbox; not current.
     pub fn set_owner(&self, cache: usize, inbox: *mut Inbox) {
-        self.owner.store(cache | OLD, Ordering::Relaxed);
+        self.entry().set_owner(cache);
         self.others.set_inbox(inbox);
-    }
-
-    /// Makes it young, where it is current for the first time.
-    pub fn set_young(&self) {
-        if self.fresh.get() == 0 {
-            self.owner.store(self.owner.load(Ordering::Relaxed) & !OLD, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends its being young.
-    pub fn set_old(&self) {
-        self.owner.store(self.owner.load(Ordering::Relaxed) | OLD, Ordering::Relaxed);
     }
 
     /// Whether it is current.
     pub fn is_current(&self) -> bool {
-        !ptr::eq(self.list.get(), &raw const self.free)
+        self.state.get() == State::Current
     }
 
-    /// The list that a freed cell goes to.
-    fn list(&self) -> &Owned<*mut Cell> {
-        // SAFETY: the slab's own, or that of the cache in which it is current.
-        unsafe { &*self.list.get() }
-    }
-
-    /// Makes it current: its free cells are in `list` then.
+    /// Makes it current, and, if it never was and `young` says so, young.
     ///
     /// # Safety
     /// The slab is the caller's, with a cell that is not in use, not current, and
-    /// in no list of slabs. `list` is empty, and stays as long as it is current.
-    pub unsafe fn make_current(&self, list: &Owned<*mut Cell>) {
-        self.list.set(list);
-        self.state.set(State::Partial);
+    /// in no list of slabs.
+    pub unsafe fn make_current(&self, young: bool) {
+        self.state.set(State::Current);
         self.rest();
-        list.set(self.free.replace(ptr::null_mut()));
+        if young && self.fresh.get() == 0 {
+            self.entry().set_young();
+        }
     }
 
     /// Says that the slab wants no attention for a long time.
@@ -260,9 +213,8 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's, and current.
     pub unsafe fn put_aside(&self, most: u32) {
-        self.free.set(self.list().replace(ptr::null_mut()));
-        self.list.set(&self.free);
-        self.set_old();
+        self.state.set(State::Partial);
+        self.entry().set_old();
         // SAFETY: the caller's promise.
         unsafe {
             if Cell::list(self.free.get()).take(most as usize + 1).count() <= most as usize {
@@ -287,6 +239,42 @@ impl Slab {
         self.countdown.get() != UNCOUNTED
     }
 
+    /// Gets a free cell; null where there is none, or one that does not bear the
+    /// mark.
+    ///
+    /// # Safety
+    /// The slab is the caller's, or zeros.
+    #[inline(always)]
+    pub unsafe fn get(&self) -> *mut u8 {
+        // SAFETY: the caller's promise; cells in the list are free.
+        unsafe {
+            let cell = self.free.get();
+            if cell.is_null() || !(*cell).is_marked() {
+                return ptr::null_mut();
+            }
+            self.free.set((*cell).next);
+            platform::prefetch((*cell).next);
+            (*cell).mark = ptr::null();
+            cell.cast()
+        }
+    }
+
+    /// The first of the free cells; null without any.
+    pub fn first(&self) -> *mut Cell {
+        self.free.get()
+    }
+
+    /// Puts a cell in front of the free ones.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and the cell one of it that nobody has.
+    #[inline(always)]
+    pub unsafe fn push(&self, cell: *mut Cell) {
+        // SAFETY: the caller's promise.
+        unsafe { cell.write(Cell { next: self.free.get(), mark: mark() }) };
+        self.free.set(cell);
+    }
+
     /// Frees a cell; false where the slab wants attention.
     ///
     /// # Safety
@@ -294,7 +282,7 @@ impl Slab {
     #[inline(always)]
     pub unsafe fn free(&self, cell: *mut Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::push(self.list(), cell) };
+        unsafe { self.push(cell) };
         self.countdown.set(self.countdown.get().wrapping_sub(1));
         self.countdown.get() != 0
     }
@@ -344,14 +332,14 @@ impl Slab {
     /// outbox, if it has one.
     ///
     /// # Safety
-    /// A cell of the slab that nobody uses any more.
-    pub unsafe fn free_remotely(this: *mut Slab, cell: *mut Cell, outbox: Option<&mut Outbox>) {
+    /// A cell of the slab that nobody uses any more; `entry` is the slab's.
+    pub unsafe fn free_remotely(this: *mut Slab, entry: &Entry, cell: *mut Cell, outbox: Option<&mut Outbox>) {
         // SAFETY: the caller's promise.
         unsafe {
             (*cell).mark = mark();
-            let (others, base) = (&raw mut (*this).others, (*this).base);
+            let (others, base) = (&raw mut (*this).others, entry.base(cell.cast()));
             match outbox {
-                Some(outbox) => outbox.put(others, base, cell, (*this).cell()),
+                Some(outbox) => outbox.put(others, base, cell, entry.cell()),
                 None => {
                     let mut chain = Chain::EMPTY;
                     chain.push(cell);
@@ -389,7 +377,7 @@ impl Slab {
             return false;
         }
         // SAFETY: the caller's promise.
-        unsafe { (*chain.tail).next = self.list().replace(chain.head) };
+        unsafe { (*chain.tail).next = self.free.replace(chain.head) };
         self.check_empty();
         if !self.is_current() && self.is_counted() {
             self.set_partial(self.used().wrapping_sub(chain.count));
@@ -423,19 +411,13 @@ impl Slab {
         ((self.capacity() * self.cell()) as usize).next_multiple_of(PAGE)
     }
 
-    /// Whether a pointer is the first byte of a cell.
-    pub fn is_cell(&self, pointer: *const u8) -> bool {
-        let offset = pointer.addr().wrapping_sub(self.base.addr());
-        offset < (self.capacity() * self.cell()) as usize && is_multiple(offset, usize::from(self.class))
-    }
-
     /// Whether a cell is free; looks at all that are.
     ///
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn has_free(&self, cell: *const Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::list(self.list().get()) }.take(usize::from(self.capacity)).any(|free| free == cell)
+        unsafe { Cell::list(self.free.get()) }.take(usize::from(self.capacity)).any(|free| free == cell)
     }
 
     /// Whether there are cells that were never used.
@@ -460,7 +442,7 @@ impl Slab {
         // SAFETY: cells that nobody has.
         unsafe {
             for number in (first + 1..end).rev() {
-                Cell::push(self.list(), self.at(number));
+                self.push(self.at(number));
             }
             if !self.zero {
                 (*cell).mark = ptr::null();
@@ -468,7 +450,7 @@ impl Slab {
         }
         self.fresh.set(end);
         if end == self.capacity() {
-            self.set_old();
+            self.entry().set_old();
         }
         cell.cast()
     }
@@ -478,11 +460,11 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn unused(&self) -> u32 {
-        let list = self.list().get();
+        let first = self.free.get();
         // SAFETY: the caller's promise.
-        let count = unsafe { Cell::list(list) }.take(usize::from(self.capacity) + 1).count() as u32;
+        let count = unsafe { Cell::list(first) }.take(usize::from(self.capacity) + 1).count() as u32;
         if count > self.fresh.get() {
-            fatal("free", FREED_TWICE, list.cast());
+            fatal("free", FREED_TWICE, first.cast());
         }
         self.capacity() - self.fresh.get() + count
     }
@@ -490,7 +472,7 @@ impl Slab {
     /// The cells in use, where they were counted.
     pub fn used(&self) -> u32 {
         match self.state.get() {
-            State::Partial => self.countdown.get(),
+            State::Current | State::Partial => self.countdown.get(),
             State::Full => self.capacity(),
             State::Empty => 0,
         }
@@ -501,17 +483,6 @@ impl Slab {
 pub(super) const FREED_TWICE: &str = "freed twice, or written to after free:";
 
 impl Cell {
-    /// Puts a cell in front of a list.
-    ///
-    /// # Safety
-    /// Cell and list are the caller's.
-    #[inline(always)]
-    pub unsafe fn push(list: &Owned<*mut Cell>, cell: *mut Cell) {
-        // SAFETY: the caller's promise.
-        unsafe { cell.write(Cell { next: list.get(), mark: mark() }) };
-        list.set(cell);
-    }
-
     /// Whether it looks free; contents may do so by chance.
     #[inline(always)]
     pub fn is_marked(&self) -> bool {

@@ -58,16 +58,15 @@ pub(crate) fn set_slot(value: *mut u8) {
 }
 
 /// Does `$otherwise`, which does not return here, where the word at `$base`
-/// plus `$index` plus the constant `$offset` bytes is not `$value`: one comparison
+/// plus `$index` bytes is not `$value`: one comparison
 /// with memory, which may be written meanwhile, and a jump that is not taken.
 macro_rules! unless_equal {
-    ($base:expr, $index:expr, $offset:expr, $value:expr, $otherwise:expr) => {
+    ($base:expr, $index:expr, $value:expr, $otherwise:expr) => {
         core::arch::asm!(
-            "cmp qword ptr [{base} + {index} + {offset}], {value}",
+            "cmp qword ptr [{base} + {index}], {value}",
             "jne {otherwise}",
             base = in(reg) $base,
             index = in(reg) $index,
-            offset = const $offset,
             value = in(reg) $value,
             otherwise = label { $otherwise },
             options(nostack, readonly),
