@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `blocks`, `classes`, `empties`, `entry`, `lists`, `outbox`,
-//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `message`, `region`, `platform`.
+//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `currents`, `message`, `region`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
@@ -22,6 +22,7 @@ use core::ptr::{self, NonNull};
 
 use super::classes::{CLASSES, span_of};
 use super::config::Config;
+use super::currents::{self, Currents};
 use super::empties::Empties;
 use super::entry::{Entry, OLD};
 use super::lists::Lists;
@@ -58,7 +59,7 @@ const DENSE: u8 = 2;
 /// A class that has taken more slabs than this is growing.
 const GROWING: u8 = 4;
 
-/// A cache. The fast paths use the first of its lists only.
+/// A cache, but for what malloc uses at once, which is in [`currents`].
 ///
 /// Invariant: a cache is one thread's, or nobody's, or, where it is the shared
 /// one, belongs to whoever holds its lock. Others send to its inbox.
@@ -82,12 +83,12 @@ pub(super) struct Cache {
 // SAFETY: see the invariant.
 unsafe impl Sync for Cache {}
 
-/// The cache of a thread that has not got one yet. It has no cells, ever.
+/// The cache of a thread that has not got one yet. It has no slabs, ever.
 static NO_CACHE: Cache = Cache::EMPTY;
 /// The cache of a thread whose own has gone: the same.
 static NO_CACHE_ANY_MORE: Cache = Cache::EMPTY;
 
-platform::define_slot!(NO_CACHE);
+platform::define_slot!(NO_CACHE, CLASSES);
 
 /// This thread's cache.
 #[inline(always)]
@@ -178,8 +179,7 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
         let cache = with_cache(config);
         if cache.is_none() {
             let (_lock, shared) = shared::lock();
-            let cell = shared.lists.get(class);
-            return if cell.is_null() { shared.refill(config, class) } else { cell };
+            return shared.refill(config, class);
         }
         cache.refill(config, class)
     }
@@ -320,10 +320,10 @@ pub(super) fn free_bytes() -> usize {
     let mut bytes = 0;
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
+        for current in currents::own().iter() {
+            bytes += (current.unused() * current.cell()) as usize;
+        }
         for class in 0..CLASSES {
-            if let Some(current) = lists.current(class) {
-                bytes += (current.unused() * current.cell()) as usize;
-            }
             for slab in lists.partial(class) {
                 bytes += (((*slab).capacity() - (*slab).used()) * (*slab).cell()) as usize;
             }
@@ -360,6 +360,12 @@ impl Cache {
     /// What the thread's slot holds.
     fn place(&self) -> *mut u8 {
         ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// Its current slabs: a cache is used by its own thread only, but for the shared
+    /// one.
+    fn currents(&self) -> &'static Currents {
+        if shared::is_shared(self) { shared::currents() } else { currents::own() }
     }
 
     /// Whether this is only a place holder.
@@ -417,20 +423,20 @@ impl Cache {
                     self.sort(config, SORT_FEW);
                 }
             }
-            if !self.lists.has_free(class) {
+            if !self.currents().has_free(class) {
                 let mut next = self.lists.take_partial(class);
                 if next.is_null() {
                     next = self.find_cells(config, class);
                 }
                 if !next.is_null() {
-                    let last = self.lists.put_aside(class, 0);
+                    let last = self.currents().put_aside(class, 0);
                     if !last.is_null() {
                         self.lists.add(last);
                     }
-                    self.lists.make_current(next, self.founded.get() <= CAREFUL);
+                    self.currents().set(next, self.founded.get() <= CAREFUL);
                 }
             }
-            let Some(current) = self.lists.current(class) else { return ptr::null_mut() };
+            let Some(current) = self.currents().of(class) else { return ptr::null_mut() };
             if current.first().is_null() {
                 return current.take_fresh();
             }
@@ -452,7 +458,7 @@ impl Cache {
     unsafe fn find_cells(&'static self, config: &Config, class: usize) -> *mut Slab {
         // SAFETY: the caller's promise.
         unsafe {
-            let current = self.lists.current(class);
+            let current = self.currents().of(class);
             if current.is_some_and(|current| current.collect_early()) {
                 return ptr::null_mut();
             }
@@ -482,7 +488,7 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             self.sort(config, most);
-            if self.lists.has_free(class) {
+            if self.currents().has_free(class) {
                 return Some(ptr::null_mut());
             }
             let slab = self.lists.take_partial(class);
@@ -502,7 +508,7 @@ impl Cache {
         let growing = taken > GROWING;
         self.founded.set(self.founded.get().saturating_add(1));
         if self.founded.get() == CAREFUL + 1 {
-            (0..CLASSES).filter_map(|class| self.lists.current(class)).for_each(|slab| slab.entry().set_old());
+            self.currents().iter().for_each(|slab| slab.entry().set_old());
         }
         let empty = self.empties.take_span(span);
         let fresh = if empty.is_null() {
@@ -650,7 +656,7 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             for class in 0..CLASSES {
-                let slab = self.lists.put_aside(class, most);
+                let slab = self.currents().put_aside(class, most);
                 if slab.is_null() {
                     continue;
                 }

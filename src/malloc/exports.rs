@@ -13,7 +13,7 @@ use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
 use super::message::{Line, fatal};
 use super::region::{Fresh, zero};
 use super::slab::Slab;
-use super::{blocks, cache, heaps, huge, process, report};
+use super::{blocks, cache, currents, heaps, huge, process, report};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE, set_errno};
 
@@ -51,8 +51,8 @@ fn get_slow(size: usize, zero: bool) -> Option<Fresh> {
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     if size <= MAX_SMALL {
-        // SAFETY: this thread's own cache.
-        let cell = unsafe { cache::own().lists.get(class_of(size)) };
+        // SAFETY: a class.
+        let cell = unsafe { currents::get(class_of(size)) };
         if !cell.is_null() {
             return cell.cast();
         }
@@ -213,8 +213,8 @@ fn get_aligned(align: usize, size: usize) -> *mut c_void {
         && align <= MAX_SMALL
         && let Some(class) = aligned_class_of(size, align)
     {
-        // SAFETY: this thread's own cache.
-        let cell = unsafe { cache::own().lists.get(class) };
+        // SAFETY: a class.
+        let cell = unsafe { currents::get(class) };
         if !cell.is_null() {
             return cell.cast();
         }

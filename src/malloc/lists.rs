@@ -1,21 +1,16 @@
 //! The slabs of one cache, in lists by what is free in them. May use: `classes`,
-//! `region`'s mark, `slab`.
+//! `slab`.
 
-// A `Cell` is a cell of a slab here.
-use core::cell::Cell as Owned;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::classes::CLASSES;
-use super::region::mark;
 use super::slab::Slab;
 
 /// The slabs of one cache. They are the owner's of the cache alone, but that
 /// others may ask for [`Lists::has_partial`].
 pub(super) struct Lists {
-    /// For each class the slab that cells come from.
-    current: [Current; CLASSES],
-    /// For each class the other slabs with free cells.
+    /// For each class the slabs with free cells, but for the current one.
     partial: [List; CLASSES],
     /// All slabs without.
     full: List,
@@ -24,57 +19,7 @@ pub(super) struct Lists {
 impl Lists {
     // What a cache is written from, not what many share.
     #[allow(clippy::declare_interior_mutable_const)]
-    pub const EMPTY: Lists =
-        Lists { current: [Current::NONE; CLASSES], partial: [List::EMPTY; CLASSES], full: List::EMPTY };
-
-    /// Gets a cell of a class's current slab; null where there is none, or one that
-    /// does not bear the mark.
-    ///
-    /// # Safety
-    /// The lists are the caller's, or empty for ever, and `class` is below
-    /// `CLASSES`.
-    #[inline(always)]
-    pub unsafe fn get(&self, class: usize) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe { self.current.get_unchecked(class).header().get() }
-    }
-
-    /// Whether the current slab of a class has free cells.
-    pub fn has_free(&self, class: usize) -> bool {
-        !self.current[class].header().first().is_null()
-    }
-
-    /// The current slab of a class.
-    pub fn current(&self, class: usize) -> Option<&'static Slab> {
-        self.current[class].get()
-    }
-
-    /// Makes a slab the current one of its class, which has none, and young if it
-    /// never was and `young` says so.
-    ///
-    /// # Safety
-    /// Lists and slab are the caller's; it is in no list, and has a cell that
-    /// is not in use.
-    pub unsafe fn make_current(&self, slab: *mut Slab, young: bool) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.current[usize::from((*slab).class)].set(slab);
-            (*slab).make_current(young);
-        }
-    }
-
-    /// Ends the being current of a class's slab, and counts no more than `most` free
-    /// cells: that slab, which is in no list then, or null.
-    ///
-    /// # Safety
-    /// The lists are the caller's.
-    pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
-        let Some(slab) = self.current[class].get() else { return ptr::null_mut() };
-        self.current[class].clear();
-        // SAFETY: the caller's slab, which was current.
-        unsafe { slab.put_aside(most) };
-        ptr::from_ref(slab).cast_mut()
-    }
+    pub const EMPTY: Lists = Lists { partial: [List::EMPTY; CLASSES], full: List::EMPTY };
 
     /// Takes in a slab that is not current.
     ///
@@ -167,36 +112,6 @@ impl Lists {
     pub unsafe fn take_full(&self) -> *mut Slab {
         // SAFETY: the caller's promise.
         unsafe { self.full.pop() }
-    }
-}
-
-/// The header of a current slab, as its distance from [`mark`], as malloc has that at
-/// hand: 0 leads to zeros there, a header without free cells, so that nobody has
-/// to ask whether there is a slab.
-struct Current(Owned<usize>);
-
-impl Current {
-    #[allow(clippy::declare_interior_mutable_const)]
-    const NONE: Current = Current(Owned::new(0));
-
-    /// The header, or zeros.
-    #[inline(always)]
-    fn header(&self) -> &'static Slab {
-        // SAFETY: a slab in being, whose header was set, or zeros that stay: both
-        // larger than a header.
-        unsafe { &*mark().wrapping_byte_add(self.0.get()).cast() }
-    }
-
-    fn get(&self) -> Option<&'static Slab> {
-        (self.0.get() != 0).then(|| self.header())
-    }
-
-    fn set(&self, slab: *mut Slab) {
-        self.0.set(slab.addr().wrapping_sub(mark().addr()));
-    }
-
-    fn clear(&self) {
-        self.0.set(0);
     }
 }
 

@@ -9,6 +9,7 @@ mod blocks;
 mod cache;
 mod classes;
 mod config;
+mod currents;
 mod empties;
 mod entry;
 mod exports;

@@ -1,6 +1,6 @@
 //! What threads leave behind: the *shared* cache, with the slabs of those that
 //! have ended, and the caches that wait for a thread. May use: `cache`, `classes`,
-//! `config`, `entry`, `slab`, `sync`.
+//! `config`, `currents`, `entry`, `slab`, `sync`.
 
 use core::{mem, ptr};
 
@@ -9,6 +9,7 @@ use lock_api::{Mutex, MutexGuard, RawMutex};
 use super::cache::{Cache, release};
 use super::classes::CLASSES;
 use super::config::Config;
+use super::currents::Currents;
 use super::entry::Entry;
 use super::slab::Slab;
 use crate::sync::FutexLock;
@@ -20,6 +21,8 @@ struct Idle(*const Cache);
 unsafe impl Send for Idle {}
 
 static CACHE: Cache = Cache::EMPTY;
+/// Its current slabs.
+static CURRENTS: Currents = Currents::NONE;
 /// The shared cache is its holder's.
 static LOCK: Mutex<FutexLock, ()> = Mutex::from_raw(<FutexLock as RawMutex>::INIT, ());
 static IDLE: Mutex<FutexLock, Idle> = Mutex::from_raw(<FutexLock as RawMutex>::INIT, Idle(ptr::null()));
@@ -27,6 +30,11 @@ static IDLE: Mutex<FutexLock, Idle> = Mutex::from_raw(<FutexLock as RawMutex>::I
 /// Whether this is the shared cache, whose lock is then held.
 pub(super) fn is_shared(cache: &Cache) -> bool {
     ptr::eq(cache, &CACHE)
+}
+
+/// The current slabs of the shared cache, whose lock is held.
+pub(super) fn currents() -> &'static Currents {
+    &CURRENTS
 }
 
 /// The shared cache, the caller's until the guard goes.

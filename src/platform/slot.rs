@@ -1,4 +1,5 @@
-//! The thread's slot: one word of initial-exec TLS, two instructions to read.
+//! The thread's slot: one word of initial-exec TLS, two instructions to read; and
+//! words beside it, as quick.
 //!
 //! `thread_local!` in a shared library calls `__tls_get_addr`, which allocates
 //! on first use; a word in `.tdata`, read through its GOT entry, does not, and
@@ -6,21 +7,24 @@
 
 use core::arch::asm;
 
-/// Defines the slot; `$initial` is the static that it points to in a thread
-/// that has not set it, so that nobody has to ask for null.
+/// Defines the slot and `$words` words beside it; `$initial` is the static that the
+/// slot points to in a thread that has not set it, so that nobody has to ask for
+/// null. The words are 0 at first.
 macro_rules! define_slot {
-    ($initial:path) => {
+    ($initial:path, $words:expr) => {
         core::arch::global_asm!(
             ".pushsection .tdata.memman_slot,\"awT\",@progbits",
             ".balign 8",
             ".hidden memman_slot",
             ".globl memman_slot",
             ".type memman_slot, @object",
-            ".size memman_slot, 8",
+            ".size memman_slot, 8 + 8 * {words}",
             "memman_slot:",
             ".quad {initial}",
+            ".zero 8 * {words}",
             ".popsection",
             initial = sym $initial,
+            words = const $words,
         );
     };
 }
@@ -40,6 +44,41 @@ pub(crate) fn slot() -> *mut u8 {
         );
     }
     value
+}
+
+/// One of the words.
+///
+/// # Safety
+/// There is one of that number, from 0.
+#[inline(always)]
+pub(crate) unsafe fn slot_word(number: usize) -> usize {
+    let value: usize;
+    // SAFETY: reads this thread's own word, which may change at any time.
+    unsafe {
+        asm!(
+            "mov {t}, qword ptr [rip + memman_slot@GOTTPOFF]",
+            "mov {t}, qword ptr fs:[{t} + 8 * {number} + 8]",
+            t = out(reg) value,
+            number = in(reg) number,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    value
+}
+
+/// Where the words are.
+pub(crate) fn slot_words() -> *mut usize {
+    let slot: *mut usize;
+    // SAFETY: the thread's pointer is also the first word that it points to.
+    unsafe {
+        asm!(
+            "mov {t}, qword ptr [rip + memman_slot@GOTTPOFF]",
+            "add {t}, qword ptr fs:[0]",
+            t = out(reg) slot,
+            options(nostack, readonly, pure),
+        );
+    }
+    slot.wrapping_add(1)
 }
 
 /// Sets the thread's slot.

@@ -1,0 +1,96 @@
+//! The current slab of each class: the one that malloc takes cells from. A
+//! thread's own are in its TLS, beside the slot, so that malloc need not ask for
+//! the cache first. May use: `classes`, `platform`, `region`'s mark, `slab`.
+
+// A `Cell` is a cell of a slab elsewhere.
+use core::cell::Cell as Owned;
+use core::ptr;
+
+use super::classes::CLASSES;
+use super::region::mark;
+use super::slab::Slab;
+use crate::platform;
+
+/// For each class where the header of the current slab is: the distance from
+/// [`mark`], which malloc has at hand. 0 leads to zeros there, a header without
+/// free cells, so that nobody has to ask whether there is a slab.
+///
+/// Invariant: they are one thread's, or belong to whoever holds the shared cache's
+/// lock. All lead to zeros or to slabs in being.
+#[repr(transparent)]
+pub(super) struct Currents([Owned<usize>; CLASSES]);
+
+// SAFETY: see the invariant.
+unsafe impl Sync for Currents {}
+
+/// The header at a distance.
+#[inline(always)]
+fn header(distance: usize) -> *const Slab {
+    mark().wrapping_byte_add(distance).cast()
+}
+
+/// Gets a cell of this thread's current slab; null where there is none, or one that
+/// does not bear the mark.
+///
+/// # Safety
+/// `class` is below `CLASSES`.
+#[inline(always)]
+pub(super) unsafe fn get(class: usize) -> *mut u8 {
+    // SAFETY: this thread's own slab, or zeros; the caller's promise.
+    unsafe { (*header(platform::slot_word(class))).get() }
+}
+
+/// This thread's.
+pub(super) fn own() -> &'static Currents {
+    // SAFETY: as many words, which stay as long as the thread does; zeros at first.
+    unsafe { &*platform::slot_words().cast() }
+}
+
+impl Currents {
+    /// None.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const NONE: Currents = Currents([const { Owned::new(0) }; CLASSES]);
+
+    /// That of a class.
+    pub fn of(&self, class: usize) -> Option<&'static Slab> {
+        let distance = self.0[class].get();
+        // SAFETY: a slab in being.
+        (distance != 0).then(|| unsafe { &*header(distance) })
+    }
+
+    /// Whether that of a class has free cells.
+    pub fn has_free(&self, class: usize) -> bool {
+        self.of(class).is_some_and(|slab| !slab.first().is_null())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Slab> {
+        (0..CLASSES).filter_map(|class| self.of(class))
+    }
+
+    /// Makes a slab that of its class, which has none, and young if it never was and
+    /// `young` says so.
+    ///
+    /// # Safety
+    /// All are the caller's; the slab is in no list, and has a cell that is not in use.
+    pub unsafe fn set(&self, slab: *mut Slab, young: bool) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.0[usize::from((*slab).class)].set(slab.addr().wrapping_sub(mark().addr()));
+            (*slab).make_current(young);
+        }
+    }
+
+    /// Puts that of a class aside, and counts no more than `most` free cells: the slab,
+    /// which is in no list then, or null.
+    ///
+    /// # Safety
+    /// All are the caller's.
+    pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
+        let Some(slab) = self.of(class) else { return ptr::null_mut() };
+        self.0[class].set(0);
+        // SAFETY: the caller's slab, which was current.
+        unsafe { slab.put_aside(most) };
+        ptr::from_ref(slab).cast_mut()
+    }
+}
