@@ -34,6 +34,12 @@ const SLOTS: usize = 128;
 /// How long a spare mapping is kept, in milliseconds.
 const KEPT: u64 = 250;
 
+/// New blocks from this size on are asked to be of huge pages, where huge blocks have
+/// so many bytes together: of fewer a program may leave many unused, which are much
+/// beside what it uses. Not for calloc: who asks for zeros may leave them as they are.
+const HUGE_BLOCK: usize = 4 << 20;
+const HUGE_BLOCKS: usize = 20 << 20;
+
 /// Open addressing with linear probing, at most half full, and no tombstones:
 /// a removal moves what follows.
 struct Table {
@@ -153,12 +159,14 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
     if !table.reserve() {
         return None;
     }
+    let worthwhile = !zero && bytes >= HUGE_BLOCK && self::bytes() + bytes >= HUGE_BLOCKS;
+    let huge_pages = config.huge_pages.unwrap_or(worthwhile);
     let spares = &mut table.spares;
-    let spare = if align <= PAGE && !zero { spares.take(config, bytes) } else { None };
+    let spare = if align <= PAGE && !zero { spares.take(bytes, huge_pages) } else { None };
     let is_new = spare.is_none();
-    let mapping = spare.or_else(|| spares.map(config, bytes, align, zero)).or_else(|| {
+    let mapping = spare.or_else(|| spares.map(bytes, align, zero, huge_pages)).or_else(|| {
         // What is kept may be what is missing.
-        spares.drop_before(u64::MAX).then(|| spares.map(config, bytes, align, zero)).flatten()
+        spares.drop_before(u64::MAX).then(|| spares.map(bytes, align, zero, huge_pages)).flatten()
     })?;
     table.insert(mapping.into());
     Some(Fresh { block: mapping.base, zero: is_new })

@@ -1,6 +1,6 @@
 //! The mappings of huge blocks: new ones, and those that were freed just now,
 //! which are kept for a while, as their pages cost a fault each. May use:
-//! `config`, `platform`.
+//! `platform`.
 //!
 //! The kernel puts a new mapping beneath the one before, and makes them one. So
 //! spare mappings that are neighbours serve a request together, and what is
@@ -17,7 +17,6 @@
 
 use core::ptr::NonNull;
 
-use super::config::Config;
 use crate::platform::{self, HUGE_PAGE, PAGE};
 
 /// A mapping, or a part of one.
@@ -69,9 +68,6 @@ struct Run {
 
 /// How many spare mappings are kept at most.
 const SPARES: usize = 64;
-/// New blocks from this size on are asked to be of huge pages; not for calloc,
-/// as who asks for zeros may leave most of them as they are.
-const HUGE_PAGES: usize = 4 << 20;
 /// New blocks from this size on have memory down to the start of a huge page.
 const WHOLE_PAGES: usize = 4 * HUGE_PAGE;
 
@@ -124,16 +120,19 @@ impl SpareMappings {
     }
 
     /// Takes `bytes` bytes: of the smallest run that has as many, or else of the
-    /// largest that can grow.
-    pub fn take(&mut self, config: &Config, bytes: usize) -> Option<Mapping> {
+    /// largest that can grow, by `huge_pages` if those are wanted.
+    pub fn take(&mut self, bytes: usize, huge_pages: bool) -> Option<Mapping> {
         let enough = self.runs().filter(|run| run.bytes >= bytes).min_by_key(|run| run.bytes);
         if let Some(run) = enough {
             return Some(self.cut(run, bytes));
         }
         let mut limit = usize::MAX;
         while let Some(run) = self.runs().filter(|run| run.bytes < limit).max_by_key(|run| run.bytes) {
-            let grown =
-                if self.row[run.first].mapping.joins { self.grow(config, run, bytes) } else { self.remap(run, bytes) };
+            let grown = if self.row[run.first].mapping.joins {
+                self.grow(run, bytes, huge_pages)
+            } else {
+                self.remap(run, bytes)
+            };
             if grown.is_some() {
                 return grown;
             }
@@ -166,9 +165,9 @@ impl SpareMappings {
 
     /// Takes a run and new memory beneath it, together `bytes` bytes; `None`
     /// where other mappings are in the way.
-    fn grow(&mut self, config: &Config, run: Run, bytes: usize) -> Option<Mapping> {
+    fn grow(&mut self, run: Run, bytes: usize, huge_pages: bool) -> Option<Mapping> {
         let lowest = self.row[run.first].mapping;
-        let below = map_below(config, lowest.start(), bytes - run.bytes, bytes)?;
+        let below = map_below(lowest.start(), bytes - run.bytes, bytes, huge_pages)?;
         self.row[run.first].mapping = Mapping { bytes: below.bytes + lowest.bytes, ..below };
         self.bytes += below.bytes;
         Some(self.cut(Run { bytes: run.bytes + below.bytes, ..run }, bytes))
@@ -184,8 +183,8 @@ impl SpareMappings {
     }
 
     /// Makes a new mapping of zeros at a multiple of `align`; `zero` says that
-    /// it is wanted for them.
-    pub fn map(&mut self, config: &Config, bytes: usize, align: usize, zero: bool) -> Option<Mapping> {
+    /// it is wanted for them, and `huge_pages` that those are.
+    pub fn map(&mut self, bytes: usize, align: usize, zero: bool, huge_pages: bool) -> Option<Mapping> {
         let joins = align <= PAGE && !zero;
         let base = if align <= PAGE { platform::map_memory(bytes)? } else { platform::reserve(bytes, align)? };
         let mapping = Mapping { base, bytes, joins };
@@ -194,13 +193,13 @@ impl SpareMappings {
             mapping.give_back();
             return None;
         }
-        advise(config, &mapping, !zero && bytes >= HUGE_PAGES);
+        advise(&mapping, huge_pages);
         let uneven = !mapping.start().is_multiple_of(HUGE_PAGE);
         if joins
             && uneven
             && self.count < SPARES
             && bytes >= WHOLE_PAGES
-            && let Some(mapping) = map_below(config, mapping.start(), PAGE, bytes)
+            && let Some(mapping) = map_below(mapping.start(), PAGE, bytes, huge_pages)
         {
             self.insert(Spare { mapping, since: platform::milliseconds() });
         }
@@ -243,19 +242,18 @@ impl SpareMappings {
 
 /// Maps at least `missing` bytes that end at `end`, for a block of `bytes`
 /// bytes: down to the start of a huge page, where that is not much beside it.
-fn map_below(config: &Config, end: usize, missing: usize, bytes: usize) -> Option<Mapping> {
+fn map_below(end: usize, missing: usize, bytes: usize, huge_pages: bool) -> Option<Mapping> {
     let start = end.checked_sub(missing)?;
     let start = if bytes >= WHOLE_PAGES { start & !(HUGE_PAGE - 1) } else { start };
     let base = platform::map_memory_at(start, end - start)?;
     let mapping = Mapping { base, bytes: end - start, joins: true };
-    advise(config, &mapping, bytes >= HUGE_PAGES);
+    advise(&mapping, huge_pages);
     Some(mapping)
 }
 
-/// Asks for huge pages in a new mapping, where they are configured or, without
-/// a word of that, `useful`.
-fn advise(config: &Config, mapping: &Mapping, useful: bool) {
-    if config.huge_pages.unwrap_or(useful) {
+/// Asks for huge pages in a new mapping, if they are wanted.
+fn advise(mapping: &Mapping, huge_pages: bool) {
+    if huge_pages {
         // SAFETY: just mapped.
         unsafe { platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true) };
     }
