@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `blocks`, `classes`, `empties`, `entry`, `lists`, `outbox`,
-//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `currents`, `message`, `region`, `platform`.
+//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `currents`, `message`, `region`, `tables`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
@@ -28,9 +28,10 @@ use super::entry::{Entry, OLD};
 use super::lists::Lists;
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{Fresh, Place};
+use super::region::Fresh;
 use super::remote::{Cell, Inbox};
-use super::slab::{FREED_TWICE, Slab};
+use super::slab::{NO_SLAB, Slab};
+use super::tables::Place;
 use super::{blocks, heaps, process, shared};
 use crate::platform::{self, PAGE};
 
@@ -88,7 +89,7 @@ static NO_CACHE: Cache = Cache::EMPTY;
 /// The cache of a thread whose own has gone: the same.
 static NO_CACHE_ANY_MORE: Cache = Cache::EMPTY;
 
-platform::define_slot!(NO_CACHE, CLASSES);
+platform::define_slot!(NO_CACHE, CLASSES, NO_SLAB);
 
 /// This thread's cache.
 #[inline(always)]
@@ -437,12 +438,12 @@ impl Cache {
                 }
             }
             let Some(current) = self.currents().of(class) else { return ptr::null_mut() };
-            if current.first().is_null() {
+            if !current.has_free_cells() {
                 return current.take_fresh();
             }
             let cell = current.get();
             if cell.is_null() {
-                fatal("malloc", FREED_TWICE, current.first().cast());
+                current.spoilt();
             }
             cell
         }

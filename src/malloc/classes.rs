@@ -14,13 +14,10 @@ pub(super) const CLASSES: usize = 77;
 /// The largest cell.
 pub(super) const MAX_SMALL: usize = 32 << 10;
 
-const STEPS: usize = MAX_SMALL / ALIGNMENT;
-
 /// The cells' sizes.
 pub(super) static CELL: [u32; CLASSES] = cells();
 /// 2^48 over the cells' sizes, rounded up: see [`is_multiple`].
 static INVERSE: [u64; CLASSES] = inverses();
-static CLASS: [u8; STEPS + 1] = classes();
 
 const fn cells() -> [u32; CLASSES] {
     let mut cells = [0; CLASSES];
@@ -56,20 +53,6 @@ const fn inverses() -> [u64; CLASSES] {
     inverses
 }
 
-const fn classes() -> [u8; STEPS + 1] {
-    let cells = cells();
-    let mut classes = [0; STEPS + 1];
-    let (mut step, mut class) = (0, 0);
-    while step <= STEPS {
-        if step * ALIGNMENT > cells[class] as usize {
-            class += 1;
-        }
-        classes[step] = class as u8;
-        step += 1;
-    }
-    classes
-}
-
 /// The bytes of a slab of this class: at least eight cells.
 pub(super) const fn span_of(class: usize) -> usize {
     if CELL[class] as usize <= MAX_SMALL / 4 { 64 << 10 } else { 256 << 10 }
@@ -81,24 +64,6 @@ pub(super) const fn span_of(class: usize) -> usize {
 pub(super) fn is_multiple(offset: usize, class: usize) -> bool {
     let number = (offset as u64 * INVERSE[class]) >> 48;
     number * u64::from(CELL[class]) == offset as u64
-}
-
-/// The class of the smallest cells for `size <= MAX_SMALL` bytes.
-#[inline(always)]
-// div_ceil costs more instructions, as it expects any size.
-#[allow(clippy::manual_div_ceil)]
-pub(super) fn class_of(size: usize) -> usize {
-    // SAFETY: (MAX_SMALL + 15) / 16 == STEPS.
-    usize::from(unsafe { *CLASS.get_unchecked((size + (ALIGNMENT - 1)) / ALIGNMENT) })
-}
-
-/// The class of the smallest cells for `size` bytes whose size is a multiple
-/// of `align`, a power of two.
-pub(super) fn aligned_class_of(size: usize, align: usize) -> Option<usize> {
-    if size > MAX_SMALL {
-        return None;
-    }
-    (class_of(size)..CLASSES).find(|&class| (CELL[class] as usize).is_multiple_of(align))
 }
 
 const _: () = {

@@ -1,33 +1,25 @@
 //! The current slab of each class: the one that malloc takes cells from. A
 //! thread's own are in its TLS, beside the slot, so that malloc need not ask for
-//! the cache first. May use: `classes`, `platform`, `region`'s mark, `slab`.
+//! the cache first. May use: `classes`, `platform`, `slab`.
 
 // A `Cell` is a cell of a slab elsewhere.
 use core::cell::Cell as Owned;
 use core::ptr;
 
 use super::classes::CLASSES;
-use super::region::mark;
-use super::slab::Slab;
+use super::slab::{NO_SLAB, Slab};
 use crate::platform;
 
-/// For each class where the header of the current slab is: the distance from
-/// [`mark`], which malloc has at hand. 0 leads to zeros there, a header without
-/// free cells, so that nobody has to ask whether there is a slab.
+/// For each class the current slab: [`NO_SLAB`] without one, so that malloc need not
+/// ask; or null, which it never meets.
 ///
 /// Invariant: they are one thread's, or belong to whoever holds the shared cache's
-/// lock. All lead to zeros or to slabs in being.
+/// lock. All are in being.
 #[repr(transparent)]
-pub(super) struct Currents([Owned<usize>; CLASSES]);
+pub(super) struct Currents([Owned<*const Slab>; CLASSES]);
 
 // SAFETY: see the invariant.
 unsafe impl Sync for Currents {}
-
-/// The header at a distance.
-#[inline(always)]
-fn header(distance: usize) -> *const Slab {
-    mark().wrapping_byte_add(distance).cast()
-}
 
 /// Gets a cell of this thread's current slab; null where there is none, or one that
 /// does not bear the mark.
@@ -36,31 +28,31 @@ fn header(distance: usize) -> *const Slab {
 /// `class` is below `CLASSES`.
 #[inline(always)]
 pub(super) unsafe fn get(class: usize) -> *mut u8 {
-    // SAFETY: this thread's own slab, or zeros; the caller's promise.
-    unsafe { (*header(platform::slot_word(class))).get() }
+    // SAFETY: this thread's own slab, or NO_SLAB; the caller's promise.
+    unsafe { (*platform::slot_word(class).cast::<Slab>()).get() }
 }
 
 /// This thread's.
 pub(super) fn own() -> &'static Currents {
-    // SAFETY: as many words, which stay as long as the thread does; zeros at first.
+    // SAFETY: as many words, which stay as long as the thread does; NO_SLAB at first.
     unsafe { &*platform::slot_words().cast() }
 }
 
 impl Currents {
     /// None.
     #[allow(clippy::declare_interior_mutable_const)]
-    pub const NONE: Currents = Currents([const { Owned::new(0) }; CLASSES]);
+    pub const NONE: Currents = Currents([const { Owned::new(ptr::null()) }; CLASSES]);
 
     /// That of a class.
     pub fn of(&self, class: usize) -> Option<&'static Slab> {
-        let distance = self.0[class].get();
-        // SAFETY: a slab in being.
-        (distance != 0).then(|| unsafe { &*header(distance) })
+        let slab = self.0[class].get();
+        // SAFETY: a slab in being, or null.
+        unsafe { slab.as_ref() }.filter(|&slab| !ptr::eq(slab, &NO_SLAB))
     }
 
     /// Whether that of a class has free cells.
     pub fn has_free(&self, class: usize) -> bool {
-        self.of(class).is_some_and(|slab| !slab.first().is_null())
+        self.of(class).is_some_and(Slab::has_free_cells)
     }
 
     /// All of them.
@@ -76,7 +68,7 @@ impl Currents {
     pub unsafe fn set(&self, slab: *mut Slab, young: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.0[usize::from((*slab).class)].set(slab.addr().wrapping_sub(mark().addr()));
+            self.0[usize::from((*slab).class)].set(slab);
             (*slab).make_current(young);
         }
     }
@@ -88,7 +80,7 @@ impl Currents {
     /// All are the caller's.
     pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
         let Some(slab) = self.of(class) else { return ptr::null_mut() };
-        self.0[class].set(0);
+        self.0[class].set(&NO_SLAB);
         // SAFETY: the caller's slab, which was current.
         unsafe { slab.put_aside(most) };
         ptr::from_ref(slab).cast_mut()

@@ -9,10 +9,11 @@ use core::ffi::{c_char, c_int, c_void};
 use core::fmt::Write;
 use core::ptr;
 
-use super::classes::{CELL, MAX_SMALL, aligned_class_of, class_of};
+use super::classes::{CELL, MAX_SMALL};
 use super::message::{Line, fatal};
 use super::region::{Fresh, zero};
 use super::slab::Slab;
+use super::tables::{aligned_class_of, class_of};
 use super::{blocks, cache, currents, heaps, huge, process, report};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE, set_errno};

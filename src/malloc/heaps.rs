@@ -1,8 +1,8 @@
 //! The core heaps: one for each core, each with its lock and its regions. A
 //! block comes from the heap of the core that the thread runs on, goes back to
 //! the heap that it came from, and the other heaps' free memory is taken before
-//! the OS is asked for more. May use: `config`, `huge`, `region`, `spares`, `sync`,
-//! `platform`.
+//! the OS is asked for more. May use: `config`, `huge`, `region`, `spares`, `tables`,
+//! `sync`, `platform`.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -11,8 +11,9 @@ use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use super::config::{Config, HeapKind, MAX_HEAPS};
 use super::huge;
-use super::region::{CHUNK, Fresh, Plan, Region, region_of};
+use super::region::{Fresh, Plan, Region, region_of};
 use super::spares::Spares;
+use super::tables::CHUNK;
 use crate::heap::{ALIGNMENT, ExtendError, FreeError};
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;

@@ -27,3 +27,4 @@ mod report;
 mod shared;
 mod slab;
 mod spares;
+mod tables;

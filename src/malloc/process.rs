@@ -9,7 +9,7 @@ use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
 use super::message::warn;
-use super::{cache, heaps, huge, report, shared};
+use super::{cache, heaps, huge, report, shared, tables};
 use crate::sync::FutexLock;
 
 struct Settings {
@@ -53,8 +53,12 @@ fn start() {
         if config.pool != 0 && !heaps::take_pool(&config) {
             warn(&[b"the pool was not to be had: every request will be refused"]);
         }
-        // SAFETY: not ready yet, and under the lock.
-        unsafe { *SETTINGS.config.get() = config };
+        // SAFETY: not ready yet, and under the lock. The loader's own first call of malloc
+        // comes here, or, where the library is loaded late, AT_START.
+        unsafe {
+            tables::fill();
+            *SETTINGS.config.get() = config;
+        }
         SETTINGS.ready.store(true, Ordering::Release);
     }
     let mut key = 0;

@@ -1,5 +1,5 @@
 //! Regions: the areas that the OS gives a core's heap, and the table that
-//! finds what belongs to an address. May use: `config`, `entry`, `slab`'s header,
+//! finds the region of an address. May use: `config`, `slab`'s header, `tables`,
 //! `heap`, `platform`.
 //!
 //! A region is one area under one manager. It starts at a multiple of
@@ -10,9 +10,7 @@
 //!             first block, of the manager's own                       committed in steps
 //! ```
 //!
-//! In a table, each chunk of the address space has the place of its *directory*: an
-//! entry and a slab header for each [`UNIT`] of 64 KiB. A chunk without one is
-//! looked up in the table's own beginning, which is zeros.
+//! The directories of the region's chunks are what `tables` finds by address.
 
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
@@ -20,37 +18,11 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
-use super::entry::Entry;
 use super::slab::Slab;
+use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, HUGE_PAGE, PAGE};
 
-/// Regions start at multiples of this: 64 MiB.
-pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
-const CHUNK_SHIFT: u32 = 26;
-/// What an entry stands for, and the alignment of slabs: 64 KiB.
-pub(super) const UNIT: usize = 1 << UNIT_SHIFT;
-pub(super) const UNIT_SHIFT: u32 = 16;
-const UNITS: usize = CHUNK / UNIT;
-
-/// Chunks of the user's half of a 48-bit address space.
-const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
-
-/// The directory of a chunk: its entries, and then its slab headers.
-const DIRECTORY: usize = HEADERS + UNITS * size_of::<Slab>();
-/// Where in a directory the headers are.
-const HEADERS: usize = UNITS * size_of::<Entry>();
-
-/// Where the directories are.
-#[repr(C, align(128))]
-struct Directories {
-    /// That of all chunks that have none: zeros, never written.
-    none: [u8; DIRECTORY],
-    /// For each chunk the address of its directory, less that of `none`.
-    of: [AtomicUsize; CHUNKS],
-}
-
-static DIRECTORIES: Directories = Directories { none: [0; DIRECTORY], of: [const { AtomicUsize::new(0) }; CHUNKS] };
 /// For each chunk the number of its region, from 1.
 static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
 /// The regions by number, less 1, and how many there are.
@@ -58,53 +30,6 @@ static REGIONS: [AtomicPtr<Region>; MAX_REGIONS] = [const { AtomicPtr::new(ptr::
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Each region is as large as all before it together: this is enough.
 const MAX_REGIONS: usize = 2048;
-
-/// Where the entry and the header of a unit are. Not added up: the processor does
-/// that by itself, where it reads and writes there.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub directory: *mut u8,
-    /// The bytes from there to the entry.
-    pub unit: usize,
-}
-
-impl Place {
-    /// That of the unit that `address` lies in; in a directory of zeros where that is
-    /// in no region.
-    ///
-    /// # Safety
-    /// `address` is below 2^47: it was a pointer.
-    #[inline(always)]
-    pub unsafe fn of(address: *const u8) -> Place {
-        // SAFETY: the caller's promise; each leads to a directory, `none` where
-        // it is 0.
-        let chunk = unsafe { DIRECTORIES.of.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
-        let unit = (address.addr() >> (UNIT_SHIFT - ENTRY_SHIFT)) as u32 & ((UNITS as u32 - 1) << ENTRY_SHIFT);
-        Place { directory: mark().cast_mut().wrapping_byte_add(chunk), unit: unit as usize }
-    }
-
-    /// The unit's entry.
-    #[inline(always)]
-    pub fn entry(self) -> *mut Entry {
-        self.directory.wrapping_byte_add(self.unit).cast()
-    }
-
-    /// The unit's header.
-    #[inline(always)]
-    pub fn header(self) -> *mut Slab {
-        self.directory.wrapping_byte_add(HEADERS + self.unit * (size_of::<Slab>() / size_of::<Entry>())).cast()
-    }
-}
-
-/// What marks a free cell: an address that [`Place::of`] has at hand, and that
-/// is nobody else's data. It is also that of zeros, in which there is no free cell.
-#[inline(always)]
-pub(super) fn mark() -> *const u8 {
-    (&raw const DIRECTORIES.none).cast()
-}
-
-const ENTRY_SHIFT: u32 = size_of::<Entry>().trailing_zeros();
-const _: () = assert!(size_of::<Entry>() == 1 << ENTRY_SHIFT);
 
 /// The region that `address` may lie in.
 pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
@@ -338,8 +263,7 @@ impl Region {
             for chunk in 0..bytes.div_ceil(CHUNK) {
                 let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
                 if plan.slabs {
-                    let directory = base.addr().get() + directories + chunk * DIRECTORY;
-                    DIRECTORIES.of[index].store(directory.wrapping_sub(mark().addr()), Ordering::Release);
+                    tables::set_directory(index, base.byte_add(directories + chunk * DIRECTORY));
                 }
                 NUMBERS[index].store(number as u16 + 1, Ordering::Release);
             }

@@ -35,7 +35,7 @@ use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::heap::ALIGNMENT;
 
 /// A free cell: the first word leads to the next, and the second is the mark
-/// of a free cell, which `region` knows.
+/// of a free cell, which `tables` knows.
 #[repr(C)]
 pub(super) struct Cell {
     pub next: *mut Cell,

@@ -1,7 +1,7 @@
 //! Slabs: spans cut into equal cells. A slab's entry and header stand in its
 //! region's directory, not in the slab, and are found from a cell's address alone:
 //! the entry has what anyone may ask, the header what is the owner's. May use:
-//! `classes`, `entry`, `message`, `outbox`, `region`, `remote`.
+//! `classes`, `entry`, `message`, `outbox`, `remote`, `tables`, `platform`.
 //!
 //! ```text
 //!   slab   [ cell | cell | cell | ... | cell |  never used yet ... |rest]
@@ -9,8 +9,9 @@
 //!          |---------------------- capacity ---------------------->|
 //! ```
 //!
-//! A slab is *current* where its cache takes cells from. It is *young* while it is its first time to be current, it has cells that were
-//! never used, and its cache has few slabs.
+//! A slab is *current* where its cache takes cells from. It is *young* while it is
+//! its first time to be current, it has cells that were never used, and its cache
+//! has few slabs.
 //!
 //! `countdown` is the number of frees until the cache has to look after a slab
 //! that is not current: for one with free cells the cells in use, so that it is 0
@@ -21,14 +22,14 @@
 use core::cell::Cell as Owned;
 use core::iter;
 use core::mem::offset_of;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 use super::classes::{CELL, CLASSES, span_of};
 use super::entry::{Entry, Kind};
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{Place, UNIT, UNIT_SHIFT, mark};
 use super::remote::{Cell, Chain, Inbox, Others};
+use super::tables::{Place, UNIT, UNIT_SHIFT, end, mark};
 use crate::platform::{self, PAGE};
 
 /// Of cells up to this size, in bytes, a page is taken into use at once.
@@ -91,7 +92,27 @@ const _: () = {
     }
 };
 
+/// The current slab of a thread that has none of a class: without free cells, ever.
+pub(super) static NO_SLAB: Slab = Slab::NONE;
+
 impl Slab {
+    // What a header is written from, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    const NONE: Slab = Slab {
+        free: Owned::new(end()),
+        countdown: Owned::new(0),
+        fresh: Owned::new(0),
+        capacity: 0,
+        zero: false,
+        class: 0,
+        state: Owned::new(State::Partial),
+        visited: Owned::new(false),
+        next: Owned::new(ptr::null_mut()),
+        prev: Owned::new(ptr::null_mut()),
+        base: ptr::null_mut(),
+        others: Others::NONE,
+    };
+
     /// Makes the span at `base` a slab, in no cache yet. `zero` says that its pages
     /// are as the OS gave them.
     ///
@@ -109,18 +130,11 @@ impl Slab {
                 place.entry().add(unit).write(Entry::new(Kind::Tail, unit as u8));
             }
             place.header().write(Slab {
-                free: Owned::new(ptr::null_mut()),
-                countdown: Owned::new(0),
-                fresh: Owned::new(0),
                 capacity: (span / CELL[class] as usize) as u16,
                 zero,
                 class: class as u8,
-                state: Owned::new(State::Partial),
-                visited: Owned::new(false),
-                next: Owned::new(ptr::null_mut()),
-                prev: Owned::new(ptr::null_mut()),
                 base,
-                others: Others::NONE,
+                ..Slab::NONE
             });
             place.header()
         }
@@ -243,13 +257,14 @@ impl Slab {
     /// mark.
     ///
     /// # Safety
-    /// The slab is the caller's, or zeros.
+    /// The slab is the caller's, or [`NO_SLAB`].
     #[inline(always)]
     pub unsafe fn get(&self) -> *mut u8 {
-        // SAFETY: the caller's promise; cells in the list are free.
+        // SAFETY: the caller's promise; cells in the list are free, and it ends at
+        // zeros.
         unsafe {
             let cell = self.free.get();
-            if cell.is_null() || !(*cell).is_marked() {
+            if !(*cell).is_marked() {
                 return ptr::null_mut();
             }
             self.free.set((*cell).next);
@@ -259,9 +274,14 @@ impl Slab {
         }
     }
 
-    /// The first of the free cells; null without any.
-    pub fn first(&self) -> *mut Cell {
-        self.free.get()
+    /// Whether there are free cells.
+    pub fn has_free_cells(&self) -> bool {
+        self.free.get() != end()
+    }
+
+    /// Ends the process, as the first free cell does not bear the mark.
+    pub fn spoilt(&self) -> ! {
+        fatal("malloc", FREED_TWICE, self.free.get().cast())
     }
 
     /// Puts a cell in front of the free ones.
@@ -494,8 +514,8 @@ impl Cell {
     /// # Safety
     /// The list is the caller's, and does not change meanwhile.
     unsafe fn list(first: *const Cell) -> impl Iterator<Item = *const Cell> {
+        let cell = |cell: *const Cell| (cell != end().cast_const()).then_some(cell);
         // SAFETY: the caller's promise.
-        iter::successors(NonNull::new(first.cast_mut()), |cell| NonNull::new(unsafe { cell.as_ref() }.next))
-            .map(|cell| cell.as_ptr().cast_const())
+        iter::successors(cell(first), move |&last| cell(unsafe { (*last).next }))
     }
 }

@@ -9,9 +9,9 @@ use core::arch::asm;
 
 /// Defines the slot and `$words` words beside it; `$initial` is the static that the
 /// slot points to in a thread that has not set it, so that nobody has to ask for
-/// null. The words are 0 at first.
+/// null, and `$word` that which the words do.
 macro_rules! define_slot {
-    ($initial:path, $words:expr) => {
+    ($initial:path, $words:expr, $word:path) => {
         core::arch::global_asm!(
             ".pushsection .tdata.memman_slot,\"awT\",@progbits",
             ".balign 8",
@@ -21,10 +21,13 @@ macro_rules! define_slot {
             ".size memman_slot, 8 + 8 * {words}",
             "memman_slot:",
             ".quad {initial}",
-            ".zero 8 * {words}",
+            ".rept {words}",
+            ".quad {word}",
+            ".endr",
             ".popsection",
             initial = sym $initial,
             words = const $words,
+            word = sym $word,
         );
     };
 }
@@ -51,8 +54,8 @@ pub(crate) fn slot() -> *mut u8 {
 /// # Safety
 /// There is one of that number, from 0.
 #[inline(always)]
-pub(crate) unsafe fn slot_word(number: usize) -> usize {
-    let value: usize;
+pub(crate) unsafe fn slot_word(number: usize) -> *const u8 {
+    let value: *const u8;
     // SAFETY: reads this thread's own word, which may change at any time.
     unsafe {
         asm!(
@@ -67,8 +70,8 @@ pub(crate) unsafe fn slot_word(number: usize) -> usize {
 }
 
 /// Where the words are.
-pub(crate) fn slot_words() -> *mut usize {
-    let slot: *mut usize;
+pub(crate) fn slot_words() -> *mut *const u8 {
+    let slot: *mut *const u8;
     // SAFETY: the thread's pointer is also the first word that it points to.
     unsafe {
         asm!(
