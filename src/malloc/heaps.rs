@@ -141,23 +141,24 @@ impl Heap {
     }
 
     /// Takes a new region from the OS and gets the block from it.
-    fn grow(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
+    fn grow(&mut self, mut plan: Plan, size: usize, align: usize, dense: bool) -> Option<Fresh> {
         if self.count == MAX_REGIONS {
             return None;
         }
         // Where addresses are few, a region takes few of them.
         let wish = (CHUNK << self.count.saturating_sub(1)).min(platform::address_limit() / 32);
         let need = size.checked_add(if align > PAGE { align } else { 0 })?;
+        plan.dense = dense && self.is_large();
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
         // SAFETY: just made, for this heap.
-        unsafe { (*region.as_ptr()).get(size, align, false, true) }
+        unsafe { (*region.as_ptr()).get(size, align, plan.dense, true) }
     }
 }
 
 fn plan(config: &Config, heap: usize) -> Plan {
     let shift = if config.cache { PAGE.trailing_zeros() } else { ALIGNMENT.trailing_zeros() };
-    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages }
+    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages, dense: false }
 }
 
 /// Takes a fixed pool; false where the OS does not give it.
@@ -227,7 +228,7 @@ fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense:
     let unlocked = heaps(1).find_map(|heap| heap.if_unlocked(get)?);
     let found = unlocked.or_else(|| {
         HEAPS[home].locked(|own| {
-            get(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align) } else { None })
+            get(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align, dense) } else { None })
         })
     });
     // Somebody may have had a lock with the only room there is.

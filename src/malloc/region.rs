@@ -94,6 +94,8 @@ pub(super) struct Plan {
     /// The heap that it belongs to.
     pub heap: usize,
     pub huge_pages: Option<bool>,
+    /// Whether its first blocks are worth huge pages.
+    pub dense: bool,
 }
 
 /// An area under one manager.
@@ -227,6 +229,9 @@ impl Region {
         if let Some(huge) = plan.huge_pages {
             // SAFETY: the caller's promise.
             unsafe { platform::advise_huge(base.as_ptr(), bytes, huge) };
+        } else if plan.dense {
+            // SAFETY: as above.
+            unsafe { platform::advise_huge(base.as_ptr(), (first * step).min(bytes), true) };
         }
         // SAFETY: zeroed memory for all parts, at the alignments of each; the
         // first block, which holds them, is the manager's lowest.
