@@ -126,21 +126,19 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     fresh.block.as_ptr().cast()
 }
 
-/// The size of a block that `function` was called with, and whether it is a
-/// cell.
+/// The size of a cell that `function` was called with; `None` where it is none.
 ///
 /// # Safety
 /// A pointer below 2^47.
-unsafe fn size_of_block(function: &str, block: *mut u8) -> (usize, bool) {
+#[inline(always)]
+unsafe fn size_of_cell(function: &str, block: *mut u8) -> Option<usize> {
     // SAFETY: the caller's promise; a block keeps its slab in being.
     unsafe {
-        let Some((slab, entry)) = Slab::find(block) else {
-            return (blocks::usable_size(function, block), false);
-        };
+        let (slab, entry) = Slab::find(block)?;
         if !entry.is_cell(block) || cache::is_freed(slab, entry, block) {
             fatal(function, "invalid pointer", block);
         }
-        (entry.cell() as usize, true)
+        Some(entry.cell() as usize)
     }
 }
 
@@ -154,36 +152,69 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
     if block.is_null() {
         return malloc(size);
     }
-    let old: *mut u8 = block.cast();
+    // SAFETY: the caller's promise.
+    unsafe { resize(block.cast(), size) }
+}
+
+/// The rest of [`realloc`], apart, so that what only is a malloc does no more.
+///
+/// # Safety
+/// As there; `block` is not null.
+#[inline(never)]
+unsafe extern "C" fn resize(block: *mut u8, size: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe {
         if size == 0 {
-            free(block);
+            free(block.cast());
             return ptr::null_mut();
         }
-        let (usable, is_cell) = size_of_block("realloc", old);
-        if size > LARGEST {
-            return out_of_memory();
-        }
-        if is_cell {
+        match size_of_cell("realloc", block) {
             // Not worth a move: it fits, and would fill more than half.
-            if size <= usable && size > usable / 2 {
-                return block;
-            }
-        } else if (size > MAX_SMALL || !process::config().cache)
-            && let Some(extended) = blocks::extend(old, usable, size)
+            Some(usable) if size <= usable && size > usable / 2 => block.cast(),
+            Some(usable) => resize_by_copy(block, usable, size),
+            None => resize_large(block, size),
+        }
+    }
+}
+
+/// Changes the size of a block that is no cell.
+///
+/// # Safety
+/// As [`realloc`], for a size above 0.
+#[inline(never)]
+unsafe fn resize_large(block: *mut u8, size: usize) -> *mut c_void {
+    let usable = blocks::usable_size("realloc", block);
+    if size > LARGEST {
+        return out_of_memory();
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (size > MAX_SMALL || !process::config().cache)
+            && let Some(extended) = blocks::extend(block, usable, size)
         {
             return extended.as_ptr().cast();
         }
-        let new = malloc(if size > usable { blocks::roomy(size) } else { size });
-        if new.is_null() {
-            // What only was to shrink may stay.
-            return if size <= usable { block } else { new };
-        }
-        new.cast::<u8>().copy_from_nonoverlapping(old, usable.min(size));
-        free(block);
-        new
+        resize_by_copy(block, usable, size)
     }
+}
+
+/// Moves what is in a block of `usable` bytes to one for `size`.
+///
+/// # Safety
+/// As [`realloc`], for a size above 0.
+#[inline]
+unsafe fn resize_by_copy(block: *mut u8, usable: usize, size: usize) -> *mut c_void {
+    let new = malloc(if size > usable { blocks::roomy(size) } else { size });
+    if new.is_null() {
+        // What only was to shrink may stay.
+        return if size <= usable { block.cast() } else { new };
+    }
+    // SAFETY: the caller's promise, and a new block.
+    unsafe {
+        new.cast::<u8>().copy_from_nonoverlapping(block, usable.min(size));
+        free(block.cast());
+    }
+    new
 }
 
 /// BSD's realloc of an array: NULL and ENOMEM where the product overflows.
@@ -295,8 +326,9 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
+    const NAME: &str = "malloc_usable_size";
     // SAFETY: the caller's promise.
-    unsafe { size_of_block("malloc_usable_size", block.cast()).0 }
+    unsafe { size_of_cell(NAME, block.cast()) }.unwrap_or_else(|| blocks::usable_size(NAME, block.cast()))
 }
 
 /// glibc's knobs mean nothing here; all are taken.
