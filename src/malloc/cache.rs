@@ -1,12 +1,12 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `empties`, `entry`, `lists`, `outbox`,
-//! `remote`, `shared`, `slab`, `heaps`, `process`, `config`, `currents`, `message`, `region`, `tables`, `platform`.
+//! threads sent back. May use: `blocks`, `classes`, `config`, `currents`, `empties`,
+//! `entry`, `heaps`, `lists`, `message`, `outbox`, `process`, `region`, `remote`,
+//! `shared`, `slab`, `tables`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
-//! cells from.
-//! A slab in which other threads freed cells is in the *inbox* of its owner's
-//! cache, who looks there before it takes anything new.
+//! cells from. A slab in which other threads freed cells is in the *inbox* of its
+//! owner's cache, who looks there before it takes anything new.
 //!
 //! No cell is given out that does not bear the mark of a free one, and none that
 //! is in use does: whatever was freed twice, no block gets two owners.

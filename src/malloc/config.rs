@@ -33,8 +33,9 @@ pub(super) struct Config {
     /// or `cache:off`. Default 4 MiB, less where addresses are few.
     pub huge: usize,
     /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by
-    /// default, in new huge blocks of 4 MiB and more, and where a heap grows by
-    /// what will be used, with 16 MiB in use there, or 32 in huge blocks, too.
+    /// default, in new huge blocks of 4 MiB and more once there are 20 MiB of them,
+    /// and where a heap grows by what will be used, with 16 MiB in use there, or 32
+    /// in huge blocks, too.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.
     pub stats_at_exit: bool,

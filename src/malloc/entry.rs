@@ -2,6 +2,7 @@
 //! four share a cache line, apart from the headers, which their owners write at
 //! every malloc and free. May use: `classes`.
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::classes::{CELL, is_multiple, span_of};
@@ -36,7 +37,7 @@ pub(super) struct Entry {
     pub class: u8,
 }
 
-const _: () = assert!(size_of::<Entry>() == 16);
+const _: () = assert!(size_of::<Entry>() == 16 && offset_of!(Entry, owner) == 0);
 
 impl Entry {
     /// That of a unit in which there is no slab.

@@ -1,9 +1,9 @@
 //! What a program calls: malloc and its family, as C, POSIX and glibc have
 //! them. May use: all of `malloc`.
 //!
-//! The fast paths of [`malloc`] and [`free`] stand in `cache`; what is here
-//! decides where a request goes, checks what callers may get wrong, and sets
-//! errno.
+//! The fast path of [`malloc`] stands in `currents`, that of [`free`] in `cache`;
+//! what is here decides where a request goes, checks what callers may get wrong,
+//! and sets errno.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt::Write;

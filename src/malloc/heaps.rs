@@ -141,14 +141,13 @@ impl Heap {
     }
 
     /// Takes a new region from the OS and gets the block from it.
-    fn grow(&mut self, mut plan: Plan, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    fn grow(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
         if self.count == MAX_REGIONS {
             return None;
         }
         // Where addresses are few, a region takes few of them.
         let wish = (CHUNK << self.count.saturating_sub(1)).min(platform::address_limit() / 32);
         let need = size.checked_add(if align > PAGE { align } else { 0 })?;
-        plan.dense = dense && self.is_large();
         let region = Region::grow(plan, need, wish)?;
         self.push(region);
         // SAFETY: just made, for this heap.
@@ -156,15 +155,15 @@ impl Heap {
     }
 }
 
-fn plan(config: &Config, heap: usize) -> Plan {
+fn plan(config: &Config, heap: usize, dense: bool) -> Plan {
     let shift = if config.cache { PAGE.trailing_zeros() } else { ALIGNMENT.trailing_zeros() };
-    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages, dense: false }
+    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages, dense }
 }
 
 /// Takes a fixed pool; false where the OS does not give it.
 pub(super) fn take_pool(config: &Config) -> bool {
     (0..config.heaps).all(|heap| {
-        let region = Region::pool(plan(config, heap), config.pool / config.heaps);
+        let region = Region::pool(plan(config, heap, false), config.pool / config.heaps);
         region.map(|region| HEAPS[heap].heap.lock().push(region)).is_some()
     })
 }
@@ -228,7 +227,10 @@ fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense:
     let unlocked = heaps(1).find_map(|heap| heap.if_unlocked(get)?);
     let found = unlocked.or_else(|| {
         HEAPS[home].locked(|own| {
-            get(own).or_else(|| if config.pool == 0 { own.grow(plan(config, home), size, align, dense) } else { None })
+            get(own).or_else(|| {
+                let dense = dense && own.is_large();
+                if config.pool == 0 { own.grow(plan(config, home, dense), size, align) } else { None }
+            })
         })
     });
     // Somebody may have had a lock with the only room there is.

@@ -34,10 +34,11 @@ const SLOTS: usize = 128;
 /// How long a spare mapping is kept, in milliseconds.
 const KEPT: u64 = 250;
 
-/// New blocks from this size on are asked to be of huge pages, where huge blocks have
-/// so many bytes together: of fewer a program may leave many unused, which are much
-/// beside what it uses. Not for calloc: who asks for zeros may leave them as they are.
+/// New blocks from this size on are asked to be of huge pages; not for calloc, as
+/// who asks for zeros may leave most of them as they are.
 const HUGE_BLOCK: usize = 4 << 20;
+/// And only where all huge blocks come to so many bytes: what a program leaves unused
+/// of one is much beside the little that it has.
 const HUGE_BLOCKS: usize = 20 << 20;
 
 /// Open addressing with linear probing, at most half full, and no tombstones:

@@ -1,5 +1,5 @@
-//! The slabs of one cache, in lists by what is free in them. May use: `classes`,
-//! `slab`.
+//! The slabs of one cache that are not current, in lists by what is free in them.
+//! May use: `classes`, `slab`.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -7,8 +7,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use super::classes::CLASSES;
 use super::slab::Slab;
 
-/// The slabs of one cache. They are the owner's of the cache alone, but that
-/// others may ask for [`Lists::has_partial`].
+/// Those slabs. They are the cache's owner's alone, but that others may ask for [`Lists::has_partial`].
 pub(super) struct Lists {
     /// For each class the slabs with free cells, but for the current one.
     partial: [List; CLASSES],

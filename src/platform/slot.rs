@@ -71,7 +71,18 @@ pub(crate) unsafe fn slot_word(number: usize) -> *const u8 {
 
 /// Where the words are.
 pub(crate) fn slot_words() -> *mut *const u8 {
-    let slot: *mut *const u8;
+    address().wrapping_add(1).cast()
+}
+
+/// Sets the thread's slot.
+pub(crate) fn set_slot(value: *mut u8) {
+    // SAFETY: this thread's own word.
+    unsafe { address().write(value) };
+}
+
+/// Where the slot is.
+fn address() -> *mut *mut u8 {
+    let slot;
     // SAFETY: the thread's pointer is also the first word that it points to.
     unsafe {
         asm!(
@@ -81,27 +92,12 @@ pub(crate) fn slot_words() -> *mut *const u8 {
             options(nostack, readonly, pure),
         );
     }
-    slot.wrapping_add(1)
+    slot
 }
 
-/// Sets the thread's slot.
-#[inline]
-pub(crate) fn set_slot(value: *mut u8) {
-    // SAFETY: writes this thread's own word.
-    unsafe {
-        asm!(
-            "mov {t}, qword ptr [rip + memman_slot@GOTTPOFF]",
-            "mov qword ptr fs:[{t}], {v}",
-            t = out(reg) _,
-            v = in(reg) value,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// Does `$otherwise`, which does not return here, where the word at `$base`
-/// plus `$index` bytes is not `$value`: one comparison
-/// with memory, which may be written meanwhile, and a jump that is not taken.
+/// Does `$otherwise`, which does not return here, where the word at `$base` plus
+/// `$index` bytes is not `$value`: one comparison with memory, which may be written
+/// meanwhile, and a jump that is not taken.
 macro_rules! unless_equal {
     ($base:expr, $index:expr, $value:expr, $otherwise:expr) => {
         core::arch::asm!(
