@@ -10,14 +10,14 @@ use super::message::fatal;
 use super::region::Fresh;
 use super::{huge, process};
 use crate::heap::ALIGNMENT;
-use crate::platform::PAGE;
+use crate::platform::{self, PAGE};
 
 /// Gets a block; `None` where there is no memory.
 /// `zero` says that it had better be of zeros.
 pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let config = process::config();
     let huge = || {
-        heaps::tick(config);
+        heaps::tick(config, platform::milliseconds());
         huge::get(config, size, align, zero)
     };
     let block = if config.pool != 0 {

@@ -47,7 +47,9 @@ const SORT: usize = 256;
 
 /// Every so many refills a thread looks at the clock: a program whose slabs are
 /// nearly empty has few.
-const TICK_REFILLS: u32 = 2;
+const LOOK_REFILLS: u32 = 2;
+/// The same while the clock stands still, to which it doubles.
+const LOOK_SELDOM: u32 = 8;
 /// Every so many refills a thread sends what is in its outbox, and looks at a
 /// few slabs of its inbox, as those of other classes may be empty.
 const SEND_REFILLS: u32 = 8;
@@ -73,7 +75,12 @@ pub(super) struct Cache {
     /// How many slabs its thread has founded.
     founded: Owned<u32>,
     refills: Owned<u32>,
-    /// When the next tick was due at the last look.
+    /// After how many refills its thread looks at the clock again, from the last look
+    /// on and from now on.
+    pace: Owned<u32>,
+    rest: Owned<u32>,
+    /// What the clock said, in milliseconds, and when the next tick was due.
+    looked: Owned<u64>,
     due: Owned<u64>,
     /// The next of those that wait for a thread.
     pub next: Owned<*const Cache>,
@@ -346,6 +353,9 @@ impl Cache {
         taken: [const { Owned::new(0) }; CLASSES],
         founded: Owned::new(0),
         refills: Owned::new(0),
+        pace: Owned::new(LOOK_REFILLS),
+        rest: Owned::new(0),
+        looked: Owned::new(0),
         due: Owned::new(0),
         next: Owned::new(ptr::null()),
         inbox: Inbox::EMPTY,
@@ -410,15 +420,10 @@ impl Cache {
             if !shared::is_shared(self) {
                 let refills = self.refills.get().wrapping_add(1);
                 self.refills.set(refills);
-                if refills.is_multiple_of(TICK_REFILLS) {
-                    if heaps::tick(config) {
-                        shared::tidy(config, TIDY);
-                    }
-                    let due = heaps::due();
-                    if self.due.replace(due) != due {
-                        self.release_empties(config);
-                    }
+                if self.rest.get() == 0 {
+                    self.look(config);
                 }
+                self.rest.set(self.rest.get() - 1);
                 if refills.is_multiple_of(SEND_REFILLS) {
                     (*self.outbox.get()).send();
                     self.sort(config, SORT_FEW);
@@ -446,6 +451,26 @@ impl Cache {
                 current.spoilt();
             }
             cell
+        }
+    }
+
+    /// Looks at the clock, and does what is due.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    #[inline(never)]
+    unsafe fn look(&self, config: &Config) {
+        let now = platform::milliseconds();
+        let pace = if self.looked.replace(now) == now { LOOK_SELDOM.min(2 * self.pace.get()) } else { LOOK_REFILLS };
+        self.pace.set(pace);
+        self.rest.set(pace);
+        if heaps::tick(config, now) {
+            shared::tidy(config, TIDY);
+        }
+        let due = heaps::due();
+        if self.due.replace(due) != due {
+            // SAFETY: the caller's promise.
+            unsafe { self.release_empties(config) };
         }
     }
 

@@ -184,7 +184,7 @@ impl CoreHeap {
         let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
         self.calls.store(calls, Ordering::Relaxed);
         if calls.is_multiple_of(TICK_CALLS) {
-            tick(config);
+            tick(config, platform::milliseconds());
         }
     }
 
@@ -374,10 +374,9 @@ pub(super) fn due() -> u64 {
     DUE.load(Ordering::Relaxed)
 }
 
-/// Does a step of decay where one is due; whether it was. Called from the slow
-/// paths, every some dozen operations of a thread.
-pub(super) fn tick(config: &Config) -> bool {
-    let now = platform::milliseconds();
+/// Does a step of decay where one is due, at `now` milliseconds; whether it was.
+/// Called from the slow paths, every some dozen operations of a thread.
+pub(super) fn tick(config: &Config, now: u64) -> bool {
     let due = due();
     if now < due || config.pool != 0 {
         return false;
