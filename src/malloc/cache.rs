@@ -45,14 +45,11 @@ const TIDY: usize = 16;
 const SORT_FEW: usize = 2;
 const SORT: usize = 256;
 
-/// Every so many refills a thread looks at the clock: a program whose slabs are
-/// nearly empty has few.
-const LOOK_REFILLS: u32 = 2;
+/// A refill in so many does the chores: a program whose slabs are nearly empty has
+/// few.
+const LEAST_REFILLS: u32 = 2;
 /// The same while the clock stands still, to which it doubles.
-const LOOK_SELDOM: u32 = 8;
-/// Every so many refills a thread sends what is in its outbox, and looks at a
-/// few slabs of its inbox, as those of other classes may be empty.
-const SEND_REFILLS: u32 = 8;
+const MOST_REFILLS: u32 = 8;
 /// A cache that has founded more slabs than this has no young ones: where some are
 /// young and many old, the processor could not foretell which way free goes.
 const CAREFUL: u32 = 32;
@@ -74,12 +71,10 @@ pub(super) struct Cache {
     taken: [Owned<u8>; CLASSES],
     /// How many slabs its thread has founded.
     founded: Owned<u32>,
-    refills: Owned<u32>,
-    /// After how many refills its thread looks at the clock again, from the last look
-    /// on and from now on.
+    /// A refill in how many does the chores, and how many do not before the next does.
     pace: Owned<u32>,
     rest: Owned<u32>,
-    /// What the clock said, in milliseconds, and when the next tick was due.
+    /// What the clock said then, in milliseconds, and when the next tick was due.
     looked: Owned<u64>,
     due: Owned<u64>,
     /// The next of those that wait for a thread.
@@ -188,6 +183,17 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
         if cache.is_none() {
             let (_lock, shared) = shared::lock();
             return shared.refill(config, class);
+        }
+        // Mostly that is all.
+        let rest = cache.rest.get();
+        if rest > 0 {
+            cache.rest.set(rest - 1);
+            let currents = currents::own();
+            if cache.turn(currents, class) {
+                return currents.take(class);
+            }
+        } else {
+            cache.do_chores(config);
         }
         cache.refill(config, class)
     }
@@ -352,8 +358,7 @@ impl Cache {
         empties: Empties::EMPTY,
         taken: [const { Owned::new(0) }; CLASSES],
         founded: Owned::new(0),
-        refills: Owned::new(0),
-        pace: Owned::new(LOOK_REFILLS),
+        pace: Owned::new(LEAST_REFILLS),
         rest: Owned::new(0),
         looked: Owned::new(0),
         due: Owned::new(0),
@@ -409,68 +414,86 @@ impl Cache {
         }
     }
 
+    /// Makes another slab current of which the thread knows that it has cells; false
+    /// where there is none, or the current one has free cells.
+    ///
+    /// # Safety
+    /// The cache is the caller's and no place holder, and these are its current slabs.
+    #[inline(always)]
+    unsafe fn turn(&self, currents: &Currents, class: usize) -> bool {
+        if currents.has_free(class) {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let next = self.lists.take_partial(class);
+            if !next.is_null() {
+                self.replace(currents, next);
+            }
+            !next.is_null()
+        }
+    }
+
+    /// Makes a slab current in place of one without free cells.
+    ///
+    /// # Safety
+    /// As [`Cache::turn`]; the slab is the caller's, has a cell that is not in use, and is
+    /// in no list.
+    #[inline(always)]
+    unsafe fn replace(&self, currents: &Currents, next: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(last) = currents.of(usize::from((*next).class)) {
+                last.put_aside_spent();
+                self.lists.add(ptr::from_ref(last).cast_mut());
+            }
+            currents.set(next, self.founded.get() <= CAREFUL);
+        }
+    }
+
     /// Gets a cell when none is at hand; null where there is no memory. What was
     /// freed comes before what was never used.
     ///
     /// # Safety
     /// The cache is the caller's and no place holder, and `class` below `CLASSES`.
+    #[inline(never)]
     unsafe fn refill(&'static self, config: &Config, class: usize) -> *mut u8 {
+        let currents = self.currents();
         // SAFETY: the caller's promise.
         unsafe {
-            if !shared::is_shared(self) {
-                let refills = self.refills.get().wrapping_add(1);
-                self.refills.set(refills);
-                if self.rest.get() == 0 {
-                    self.look(config);
-                }
-                self.rest.set(self.rest.get() - 1);
-                if refills.is_multiple_of(SEND_REFILLS) {
-                    (*self.outbox.get()).send();
-                    self.sort(config, SORT_FEW);
-                }
-            }
-            if !self.currents().has_free(class) {
-                let mut next = self.lists.take_partial(class);
-                if next.is_null() {
-                    next = self.find_cells(config, class);
-                }
+            if !currents.has_free(class) && !self.turn(currents, class) {
+                let next = self.find_cells(config, class);
                 if !next.is_null() {
-                    let last = self.currents().put_aside(class, 0);
-                    if !last.is_null() {
-                        self.lists.add(last);
-                    }
-                    self.currents().set(next, self.founded.get() <= CAREFUL);
+                    self.replace(currents, next);
                 }
             }
-            let Some(current) = self.currents().of(class) else { return ptr::null_mut() };
-            if !current.has_free_cells() {
-                return current.take_fresh();
-            }
-            let cell = current.get();
-            if cell.is_null() {
-                current.spoilt();
-            }
-            cell
+            currents.take(class)
         }
     }
 
-    /// Looks at the clock, and does what is due.
+    /// Does now and then, from a refill, what is due: looks at the clock, gives back
+    /// what nobody wanted, sends what is in the outbox, and looks at a few slabs of the
+    /// inbox, as those of other classes may be empty.
     ///
     /// # Safety
     /// The cache is the caller's.
     #[inline(never)]
-    unsafe fn look(&self, config: &Config) {
+    unsafe fn do_chores(&self, config: &Config) {
         let now = platform::milliseconds();
-        let pace = if self.looked.replace(now) == now { LOOK_SELDOM.min(2 * self.pace.get()) } else { LOOK_REFILLS };
+        let pace = if self.looked.replace(now) == now { MOST_REFILLS.min(2 * self.pace.get()) } else { LEAST_REFILLS };
         self.pace.set(pace);
-        self.rest.set(pace);
+        self.rest.set(pace - 1);
         if heaps::tick(config, now) {
             shared::tidy(config, TIDY);
         }
-        let due = heaps::due();
-        if self.due.replace(due) != due {
-            // SAFETY: the caller's promise.
-            unsafe { self.release_empties(config) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let due = heaps::due();
+            if self.due.replace(due) != due {
+                self.release_empties(config);
+            }
+            (*self.outbox.get()).send();
+            self.sort(config, SORT_FEW);
         }
     }
 

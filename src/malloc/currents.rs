@@ -55,6 +55,27 @@ impl Currents {
         self.of(class).is_some_and(Slab::has_free_cells)
     }
 
+    /// Takes a cell of that of a class: one that was freed, else one that was never used;
+    /// null where there is neither. Ends the process where one does not bear the mark.
+    ///
+    /// # Safety
+    /// All are the caller's.
+    #[inline]
+    pub unsafe fn take(&self, class: usize) -> *mut u8 {
+        let Some(current) = self.of(class) else { return ptr::null_mut() };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !current.has_free_cells() {
+                return current.take_fresh();
+            }
+            let cell = current.get();
+            if cell.is_null() {
+                current.spoilt();
+            }
+            cell
+        }
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &'static Slab> {
         (0..CLASSES).filter_map(|class| self.of(class))

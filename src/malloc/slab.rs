@@ -239,6 +239,16 @@ impl Slab {
         }
     }
 
+    /// The same where no cell is free.
+    ///
+    /// # Safety
+    /// As [`Slab::put_aside`].
+    #[inline(always)]
+    pub unsafe fn put_aside_spent(&self) {
+        self.entry().set_old();
+        self.set_partial(self.fresh.get());
+    }
+
     /// Counts the cells in use, where it is not current.
     ///
     /// # Safety
