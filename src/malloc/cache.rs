@@ -221,19 +221,54 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         if entry.is_young() && is_freed(slab, entry, block) {
             fatal("free", "double free of", block);
         }
+        let cache = own();
         // This thread's own are here that stand in another unit than the slab's
         // first, or whose contents are by chance the mark of a free cell.
-        if !entry.is_in(own().address()) {
-            let cache = with_cache(process::config());
-            if cache.is_none() {
-                Slab::free_remotely(slab, entry, block.cast(), None);
-            } else if cache.adopt(slab, entry) {
-                free(block);
-            } else {
-                Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
+        if entry.is_in(cache.address()) {
+            if !(*slab).free(block.cast()) {
+                attend_own(slab);
             }
-        } else if !(*slab).free(block.cast()) {
-            attend_own(slab);
+        } else if cache.is_none() {
+            free_without_cache(slab, entry, block);
+        } else if shared::has(entry) && !cache.lists.has_partial(entry.class()) {
+            free_left(cache, slab, entry, block);
+        } else {
+            Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
+        }
+    }
+}
+
+/// Frees a cell of a slab that an ended thread left, and takes the slab over if it can:
+/// this thread has no other with free cells of its class, and may want those.
+///
+/// # Safety
+/// A cell of the slab that nobody uses any more; `entry` is the slab's.
+#[inline(never)]
+unsafe fn free_left(cache: &'static Cache, slab: *mut Slab, entry: &Entry, block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if shared::take_this(slab, entry, cache) {
+            cache.lists.add(slab);
+            free(block);
+        } else {
+            Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
+        }
+    }
+}
+
+/// Frees a cell of another thread's slab where this thread has no cache as yet, or
+/// none any more.
+///
+/// # Safety
+/// A cell of the slab that nobody uses any more; `entry` is the slab's.
+#[inline(never)]
+unsafe fn free_without_cache(slab: *mut Slab, entry: &Entry, block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if with_cache(process::config()).is_none() {
+            Slab::free_remotely(slab, entry, block.cast(), None);
+        } else {
+            free_slow(block);
         }
     }
 }
@@ -396,22 +431,6 @@ impl Cache {
     pub unsafe fn claim(&'static self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe { (*slab).set_owner(self.address(), (&raw const self.inbox).cast_mut()) };
-    }
-
-    /// Takes over a slab that an ended thread left, if this thread has no other with
-    /// free cells of its class: it may want those. Whether the slab is its own now.
-    ///
-    /// # Safety
-    /// The cache is the caller's, and the slab in being, with that entry.
-    unsafe fn adopt(&'static self, slab: *mut Slab, entry: &Entry) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let adopted = !self.lists.has_partial(usize::from(entry.class)) && shared::take_this(slab, entry, self);
-            if adopted {
-                self.lists.add(slab);
-            }
-            adopted
-        }
     }
 
     /// Makes another slab current of which the thread knows that it has cells; false

@@ -2,10 +2,11 @@
 //! four share a cache line, apart from the headers, which their owners write at
 //! every malloc and free. May use: `classes`.
 
+use core::hint::assert_unchecked;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, is_multiple, span_of};
+use super::classes::{CELL, CLASSES, is_multiple, span_of};
 
 /// What is added to the owner of a slab that is not young.
 pub(super) const OLD: usize = 1;
@@ -75,19 +76,28 @@ impl Entry {
         self.owner.store(self.owner.load(Ordering::Relaxed) | OLD, Ordering::Relaxed);
     }
 
+    /// The class of the slab's cells.
+    #[inline(always)]
+    pub fn class(&self) -> usize {
+        // SAFETY: what a slab was founded with.
+        unsafe { assert_unchecked(usize::from(self.class) < CLASSES) };
+        self.class.into()
+    }
+
     /// The size of the slab's cells.
+    #[inline(always)]
     pub fn cell(&self) -> u32 {
-        CELL[usize::from(self.class)]
+        CELL[self.class()]
     }
 
     /// Where the slab starts that an address lies in.
     pub fn base(&self, address: *mut u8) -> *mut u8 {
-        address.map_addr(|address| address & !(span_of(self.class.into()) - 1))
+        address.map_addr(|address| address & !(span_of(self.class()) - 1))
     }
 
     /// Whether a pointer into the slab is the first byte of a cell.
     pub fn is_cell(&self, pointer: *mut u8) -> bool {
         let offset = pointer.addr() - self.base(pointer).addr();
-        is_multiple(offset, self.class.into()) && offset + self.cell() as usize <= span_of(self.class.into())
+        is_multiple(offset, self.class()) && offset + self.cell() as usize <= span_of(self.class())
     }
 }

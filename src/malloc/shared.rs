@@ -60,22 +60,24 @@ pub(super) fn take(config: &Config, class: usize, cache: &'static Cache) -> *mut
     }
 }
 
+/// Whether the shared cache has the slab with that entry; it may be taken at once.
+#[inline(always)]
+pub(super) fn has(entry: &Entry) -> bool {
+    entry.is_in(CACHE.address())
+}
+
 /// Takes this slab out, for another cache, which then owns it; false where it is
-/// not there, or its cells are not counted.
+/// not there any more, or its cells are not counted.
 ///
 /// # Safety
 /// The slab is in being, and has that entry.
 pub(super) unsafe fn take_this(slab: *mut Slab, entry: &Entry, cache: &'static Cache) -> bool {
+    let (_lock, shared) = lock();
     // SAFETY: the caller's promise, and the shared cache's lock.
     unsafe {
-        let is_here = || entry.is_in(CACHE.address());
-        if !is_here() {
-            return false;
-        }
-        let (_lock, shared) = lock();
-        // Another thread may have taken it. One that is not counted is for who wants a
-        // cell at once, as is the current one.
-        if !is_here() || !(*slab).is_counted() {
+        // One that is not counted is for who wants a cell at once, as is the current
+        // one.
+        if !has(entry) || !(*slab).is_counted() {
             return false;
         }
         shared.lists.remove(slab);
