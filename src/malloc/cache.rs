@@ -119,7 +119,7 @@ pub(super) unsafe fn free(block: *mut u8) {
             cache.address(),
             return unsafe { free_old(place, cache, cell) }
         );
-        if (*cell).is_marked() {
+        if (*cell).may_be_marked() {
             return free_slow(block);
         }
         (*place.header()).push(cell);

@@ -519,6 +519,15 @@ impl Cell {
         self.mark == mark()
     }
 
+    /// Whether half of the mark is there. What a program wrote just now in two halves the
+    /// processor has at hand as such, but not as one word: that it would wait for.
+    #[inline(always)]
+    pub fn may_be_marked(&self) -> bool {
+        // SAFETY: within the mark.
+        let half = unsafe { (&raw const self.mark).cast::<u32>().read() };
+        half == mark().addr() as u32
+    }
+
     /// The cells of a list; for ever, where one was freed twice.
     ///
     /// # Safety
