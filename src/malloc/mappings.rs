@@ -69,7 +69,7 @@ struct Run {
 /// How many spare mappings are kept at most.
 const SPARES: usize = 64;
 /// New blocks from this size on have memory down to the start of a huge page.
-const WHOLE_PAGES: usize = 4 * HUGE_PAGE;
+const WHOLE_PAGES: usize = 2 * HUGE_PAGE;
 
 /// The spare mappings, in the order of their addresses.
 pub(super) struct SpareMappings {
