@@ -20,7 +20,7 @@
 use core::cell::{Cell as Owned, UnsafeCell};
 use core::ptr::{self, NonNull};
 
-use super::classes::{CLASSES, span_of};
+use super::classes::{CELL, CLASSES, span_of};
 use super::config::Config;
 use super::currents::{self, Currents};
 use super::empties::Empties;
@@ -50,6 +50,10 @@ const SORT: usize = 256;
 const LEAST_REFILLS: u32 = 2;
 /// The same while the clock stands still, to which it doubles.
 const MOST_REFILLS: u32 = 8;
+/// From this class on cells are so large, 1 KiB and more, that a slab has no more than
+/// 64 to be counted.
+const LARGE: usize = 31;
+const _: () = assert!(CELL[LARGE] == 1024);
 /// A cache that has founded more slabs than this has no young ones: where some are
 /// young and many old, the processor could not foretell which way free goes.
 const CAREFUL: u32 = 32;
@@ -77,6 +81,9 @@ pub(super) struct Cache {
     /// What the clock said then, in milliseconds, and when the next tick was due.
     looked: Owned<u64>,
     due: Owned<u64>,
+    /// For each class of large cells the first free one of the current slab, at the last
+    /// tick.
+    seen: [Owned<*const Cell>; CLASSES - LARGE],
     /// The next of those that wait for a thread.
     pub next: Owned<*const Cache>,
     inbox: Inbox,
@@ -397,6 +404,7 @@ impl Cache {
         rest: Owned::new(0),
         looked: Owned::new(0),
         due: Owned::new(0),
+        seen: [const { Owned::new(ptr::null()) }; CLASSES - LARGE],
         next: Owned::new(ptr::null()),
         inbox: Inbox::EMPTY,
         outbox: UnsafeCell::new(Outbox::EMPTY),
@@ -509,6 +517,7 @@ impl Cache {
         unsafe {
             let due = heaps::due();
             if self.due.replace(due) != due {
+                self.put_unused_aside(config);
                 self.release_empties(config);
             }
             (*self.outbox.get()).send();
@@ -724,15 +733,41 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             for class in 0..CLASSES {
-                let slab = self.currents().put_aside(class, most);
-                if slab.is_null() {
-                    continue;
-                }
-                if (*slab).is_idle() {
-                    release(config, slab);
-                } else {
-                    self.lists.add(slab);
-                }
+                self.put_aside(config, class, most);
+            }
+        }
+    }
+
+    /// The same with those of which no cell has come or gone since the last tick, and
+    /// that have few: of a size that the program wanted for a while.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn put_unused_aside(&self, config: &Config) {
+        for (class, seen) in (LARGE..).zip(&self.seen) {
+            let first = self.currents().of(class).map_or(ptr::null(), |slab| slab.first_free());
+            if seen.replace(first) == first && !first.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { self.put_aside(config, class, u32::MAX - 1) };
+            }
+        }
+    }
+
+    /// The same with that of one class, if there is one.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn put_aside(&self, config: &Config, class: usize, most: u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let slab = self.currents().put_aside(class, most);
+            if slab.is_null() {
+                return;
+            }
+            if (*slab).is_idle() {
+                release(config, slab);
+            } else {
+                self.lists.add(slab);
             }
         }
     }

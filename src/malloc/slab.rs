@@ -289,6 +289,11 @@ impl Slab {
         self.free.get() != end()
     }
 
+    /// The first of them, or where lists end.
+    pub fn first_free(&self) -> *const Cell {
+        self.free.get()
+    }
+
     /// Ends the process, as the first free cell does not bear the mark.
     pub fn spoilt(&self) -> ! {
         fatal("malloc", FREED_TWICE, self.free.get().cast())
