@@ -35,7 +35,8 @@ use super::tables::Place;
 use super::{blocks, heaps, process, shared};
 use crate::platform::{self, PAGE};
 
-/// How many free cells of a current slab a thread that ends counts at most.
+/// How many free cells of a current slab are counted at most, when its thread ends or
+/// has not used it for a while.
 const COUNT: u32 = 64;
 /// How many slabs of the shared cache a tick counts at most.
 const TIDY: usize = 16;
@@ -50,10 +51,9 @@ const SORT: usize = 256;
 const LEAST_REFILLS: u32 = 2;
 /// The same while the clock stands still, to which it doubles.
 const MOST_REFILLS: u32 = 8;
-/// From this class on cells are so large, 1 KiB and more, that a slab has no more than
-/// 64 to be counted.
+/// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
-const _: () = assert!(CELL[LARGE] == 1024);
+const _: () = assert!(CELL[LARGE] == 1024 && span_of(LARGE) / 1024 <= COUNT as usize);
 /// A cache that has founded more slabs than this has no young ones: where some are
 /// young and many old, the processor could not foretell which way free goes.
 const CAREFUL: u32 = 32;
@@ -196,7 +196,7 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
         if rest > 0 {
             cache.rest.set(rest - 1);
             let currents = currents::own();
-            if cache.turn(currents, class) {
+            if !currents.has_free(class) && cache.turn(currents, class) {
                 return currents.take(class);
             }
         } else {
@@ -361,7 +361,7 @@ pub(super) fn trim(config: &Config) {
         if !cache.is_none() {
             (*cache.outbox.get()).send();
             cache.receive_all(config);
-            cache.put_all_aside(config, u32::MAX - 1);
+            cache.put_all_aside(config, u32::MAX);
             cache.release_empties(config);
         }
         let (_lock, shared) = shared::lock();
@@ -441,16 +441,13 @@ impl Cache {
         unsafe { (*slab).set_owner(self.address(), (&raw const self.inbox).cast_mut()) };
     }
 
-    /// Makes another slab current of which the thread knows that it has cells; false
-    /// where there is none, or the current one has free cells.
+    /// Makes another slab current of which the thread knows that it has cells, in place of
+    /// one without free cells; false where there is none.
     ///
     /// # Safety
     /// The cache is the caller's and no place holder, and these are its current slabs.
     #[inline(always)]
     unsafe fn turn(&self, currents: &Currents, class: usize) -> bool {
-        if currents.has_free(class) {
-            return false;
-        }
         // SAFETY: the caller's promise.
         unsafe {
             let next = self.lists.take_partial(class);
@@ -748,7 +745,7 @@ impl Cache {
             let first = self.currents().of(class).map_or(ptr::null(), |slab| slab.first_free());
             if seen.replace(first) == first && !first.is_null() {
                 // SAFETY: the caller's promise.
-                unsafe { self.put_aside(config, class, u32::MAX - 1) };
+                unsafe { self.put_aside(config, class, COUNT) };
             }
         }
     }

@@ -1,5 +1,6 @@
-// Conformance 5: what a thread's last slab of a size has gone on to keep goes back to the
-// system after a while, if the size is no longer used and malloc has work to do with others.
+// Conformance 5: the memory of a size that is no longer used goes back to the system
+// after a while, as long as malloc has work to do with others: also the last slab of
+// that size, which the next block would come from.
 // run: pool=no
 #include "check.h"
 
@@ -20,7 +21,7 @@ int main(void) {
             free(blocks[i]);
     }
     size_t full = resident();
-    // Three quarters of a second are promised; a loaded machine may take longer.
+    // At most five ticks of a quarter of a second; a loaded machine may take longer.
     const struct timespec moment = {.tv_nsec = 5000000};
     for (int i = 0; i < 2000 && resident() > before + MIB; i++) {
         for (int k = 0; k < OTHERS; k++)
