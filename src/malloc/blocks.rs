@@ -7,7 +7,7 @@ use super::classes::MAX_SMALL;
 use super::config::HeapKind;
 use super::heaps::{self, Bad};
 use super::message::fatal;
-use super::region::Fresh;
+use super::region::{self, Fresh};
 use super::{huge, process};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE};
@@ -27,7 +27,12 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     } else {
         // Where no region will do, as under a tight limit, a mapping of just
         // that size may.
-        heaps::get(config, size, align, !zero && align <= PAGE).or_else(huge)
+        let dense = !zero && align <= PAGE;
+        let block = heaps::get(config, size, align, dense);
+        if let Some(fresh) = block.as_ref().filter(|fresh| dense && fresh.zero) {
+            region::note_filled(fresh.block.as_ptr(), size);
+        }
+        block.or_else(huge)
     };
     if block.is_none() {
         heaps::refused(config);

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
-use super::mappings::{Mapping, SpareMappings};
+use super::mappings::{Mapping, Pages, SpareMappings};
 use super::region::Fresh;
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
@@ -37,8 +37,9 @@ const KEPT: u64 = 250;
 /// New blocks from this size on are asked to be of huge pages; not for calloc, as
 /// who asks for zeros may leave most of them as they are.
 const HUGE_BLOCK: usize = 4 << 20;
-/// And only where all huge blocks come to so many bytes: what a program leaves unused
-/// of one is much beside the little that it has.
+/// And only where there are others already, or all come to so many bytes: what a program
+/// leaves unused of its only one is much beside the little that it has. With so many they
+/// begin where a huge page does; what lies before, as it is in no block yet, is much beside less.
 const HUGE_BLOCKS: usize = 20 << 20;
 
 /// Open addressing with linear probing, at most half full, and no tombstones:
@@ -160,14 +161,17 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
     if !table.reserve() {
         return None;
     }
-    let worthwhile = !zero && bytes >= HUGE_BLOCK && self::bytes() + bytes >= HUGE_BLOCKS;
-    let huge_pages = config.huge_pages.unwrap_or(worthwhile);
+    let others = self::bytes();
+    let large = bytes >= HUGE_BLOCK;
+    let many = others + bytes >= HUGE_BLOCKS;
+    let worthwhile = large && !zero && (many || others >= HUGE_BLOCK);
+    let pages = Pages { huge: config.huge_pages.unwrap_or(worthwhile), whole: large && many };
     let spares = &mut table.spares;
-    let spare = if align <= PAGE && !zero { spares.take(bytes, huge_pages) } else { None };
+    let spare = if align <= PAGE && !zero { spares.take(bytes, pages) } else { None };
     let is_new = spare.is_none();
-    let mapping = spare.or_else(|| spares.map(bytes, align, zero, huge_pages)).or_else(|| {
+    let mapping = spare.or_else(|| spares.map(bytes, align, zero, pages)).or_else(|| {
         // What is kept may be what is missing.
-        spares.drop_before(u64::MAX).then(|| spares.map(bytes, align, zero, huge_pages)).flatten()
+        spares.drop_before(u64::MAX).then(|| spares.map(bytes, align, zero, pages)).flatten()
     })?;
     table.insert(mapping.into());
     Some(Fresh { block: mapping.base, zero: is_new })

@@ -68,8 +68,15 @@ struct Run {
 
 /// How many spare mappings are kept at most.
 const SPARES: usize = 64;
-/// New blocks from this size on have memory down to the start of a huge page.
-const WHOLE_PAGES: usize = 2 * HUGE_PAGE;
+
+/// What new memory is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Pages {
+    /// Huge pages, wherever one fits.
+    pub huge: bool,
+    /// From the start of a huge page on, even if that is more than is missing.
+    pub whole: bool,
+}
 
 /// The spare mappings, in the order of their addresses.
 pub(super) struct SpareMappings {
@@ -120,19 +127,16 @@ impl SpareMappings {
     }
 
     /// Takes `bytes` bytes: of the smallest run that has as many, or else of the
-    /// largest that can grow, by `huge_pages` if those are wanted.
-    pub fn take(&mut self, bytes: usize, huge_pages: bool) -> Option<Mapping> {
+    /// largest that can grow.
+    pub fn take(&mut self, bytes: usize, pages: Pages) -> Option<Mapping> {
         let enough = self.runs().filter(|run| run.bytes >= bytes).min_by_key(|run| run.bytes);
         if let Some(run) = enough {
             return Some(self.cut(run, bytes));
         }
         let mut limit = usize::MAX;
         while let Some(run) = self.runs().filter(|run| run.bytes < limit).max_by_key(|run| run.bytes) {
-            let grown = if self.row[run.first].mapping.joins {
-                self.grow(run, bytes, huge_pages)
-            } else {
-                self.remap(run, bytes)
-            };
+            let grown =
+                if self.row[run.first].mapping.joins { self.grow(run, bytes, pages) } else { self.remap(run, bytes) };
             if grown.is_some() {
                 return grown;
             }
@@ -165,9 +169,9 @@ impl SpareMappings {
 
     /// Takes a run and new memory beneath it, together `bytes` bytes; `None`
     /// where other mappings are in the way.
-    fn grow(&mut self, run: Run, bytes: usize, huge_pages: bool) -> Option<Mapping> {
+    fn grow(&mut self, run: Run, bytes: usize, pages: Pages) -> Option<Mapping> {
         let lowest = self.row[run.first].mapping;
-        let below = map_below(lowest.start(), bytes - run.bytes, bytes, huge_pages)?;
+        let below = map_below(lowest.start(), bytes - run.bytes, pages)?;
         self.row[run.first].mapping = Mapping { bytes: below.bytes + lowest.bytes, ..below };
         self.bytes += below.bytes;
         Some(self.cut(Run { bytes: run.bytes + below.bytes, ..run }, bytes))
@@ -183,8 +187,8 @@ impl SpareMappings {
     }
 
     /// Makes a new mapping of zeros at a multiple of `align`; `zero` says that
-    /// it is wanted for them, and `huge_pages` that those are.
-    pub fn map(&mut self, bytes: usize, align: usize, zero: bool, huge_pages: bool) -> Option<Mapping> {
+    /// it is wanted for them.
+    pub fn map(&mut self, bytes: usize, align: usize, zero: bool, pages: Pages) -> Option<Mapping> {
         let joins = align <= PAGE && !zero;
         let base = if align <= PAGE { platform::map_memory(bytes)? } else { platform::reserve(bytes, align)? };
         let mapping = Mapping { base, bytes, joins };
@@ -193,13 +197,13 @@ impl SpareMappings {
             mapping.give_back();
             return None;
         }
-        advise(&mapping, huge_pages);
+        advise(&mapping, pages);
         let uneven = !mapping.start().is_multiple_of(HUGE_PAGE);
         if joins
             && uneven
             && self.count < SPARES
-            && bytes >= WHOLE_PAGES
-            && let Some(mapping) = map_below(mapping.start(), PAGE, bytes, huge_pages)
+            && pages.whole
+            && let Some(mapping) = map_below(mapping.start(), PAGE, pages)
         {
             self.insert(Spare { mapping, since: platform::milliseconds() });
         }
@@ -240,20 +244,19 @@ impl SpareMappings {
     }
 }
 
-/// Maps at least `missing` bytes that end at `end`, for a block of `bytes`
-/// bytes: down to the start of a huge page, where that is not much beside it.
-fn map_below(end: usize, missing: usize, bytes: usize, huge_pages: bool) -> Option<Mapping> {
+/// Maps at least `missing` bytes that end at `end`.
+fn map_below(end: usize, missing: usize, pages: Pages) -> Option<Mapping> {
     let start = end.checked_sub(missing)?;
-    let start = if bytes >= WHOLE_PAGES { start & !(HUGE_PAGE - 1) } else { start };
+    let start = if pages.whole { start & !(HUGE_PAGE - 1) } else { start };
     let base = platform::map_memory_at(start, end - start)?;
     let mapping = Mapping { base, bytes: end - start, joins: true };
-    advise(&mapping, huge_pages);
+    advise(&mapping, pages);
     Some(mapping)
 }
 
 /// Asks for huge pages in a new mapping, if they are wanted.
-fn advise(mapping: &Mapping, huge_pages: bool) {
-    if huge_pages {
+fn advise(mapping: &Mapping, pages: Pages) {
+    if pages.huge {
         // SAFETY: just mapped.
         unsafe { platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true) };
     }

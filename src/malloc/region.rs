@@ -17,7 +17,7 @@ use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
-use super::config::HeapKind;
+use super::config::{HeapKind, MAX_HEAPS};
 use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
@@ -82,6 +82,28 @@ impl Any {
     }
 }
 
+/// Notes that the program comes to use bytes of a block at `address`, or of cells of the
+/// slab whose header that is, which are as the OS gave them. Some may be lost.
+pub(super) fn note_filled(address: *const u8, bytes: usize) {
+    if let Some(region) = region_of(address) {
+        // SAFETY: regions stay, and the number of its heap never changes.
+        let Filled(filled) = unsafe { &FILLED[(*region.as_ptr()).heap] };
+        filled.store(filled.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+    }
+}
+
+/// The bytes that came to be used of each heap.
+static FILLED: [Filled; MAX_HEAPS] = [const { Filled(AtomicUsize::new(0)) }; MAX_HEAPS];
+
+#[repr(align(64))]
+struct Filled(AtomicUsize);
+
+/// A region grows in a burst where so many parts of it in a row became memory ...
+const BURST: usize = 5;
+/// ... in no more time than this for each MiB, in microseconds. To fault a MiB of plain
+/// pages in takes 60 to 300.
+const BURST_MIB: u64 = 700;
+
 /// How a new region is to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -116,6 +138,11 @@ pub(super) struct Region {
     dense: usize,
     handed: usize,
     huge_pages: Option<bool>,
+    /// The parts that huge pages were asked for in.
+    huge: u64,
+    /// When the latest parts became memory, in microseconds, and what was filled of
+    /// the heap then; the last first.
+    grown: [(u64, usize); BURST],
     /// Pages of free blocks that may hold memory.
     dirty: Bits,
     dirty_pages: usize,
@@ -233,6 +260,14 @@ impl Region {
             // SAFETY: as above.
             unsafe { platform::advise_huge(base.as_ptr(), (first * step).min(bytes), true) };
         }
+        let parts = if committed { !0 } else { !0 >> (64 - first.min(64)) };
+        let huge = match plan.huge_pages {
+            Some(true) => !0,
+            None if plan.dense => parts,
+            _ => 0,
+        };
+        let mut grown = [(0, 0); BURST];
+        grown[0] = (platform::microseconds(), FILLED[plan.heap].0.load(Ordering::Relaxed));
         // SAFETY: zeroed memory for all parts, at the alignments of each; the
         // first block, which holds them, is the manager's lowest.
         unsafe {
@@ -243,12 +278,14 @@ impl Region {
                 heap: plan.heap,
                 own: Stats::default(),
                 manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
-                committed: if committed { !0 } else { !0 >> (64 - first.min(64)) },
+                committed: parts,
                 step,
                 memory: if committed { bytes } else { (first * step).min(bytes) },
                 dense: 0,
                 handed: 0,
                 huge_pages: plan.huge_pages,
+                huge,
+                grown,
                 dirty: Bits(base.byte_add(dirty).cast()),
                 dirty_pages: 0,
                 aging: Bits(base.byte_add(aging).cast()),
@@ -362,13 +399,28 @@ impl Region {
         if done {
             self.committed |= wanted;
             self.memory = (self.committed.trailing_ones() as usize * self.step).min(self.bytes);
-            if self.huge_pages.is_none() && self.dense > self.handed / 4 * 3 {
+            let burst = self.huge_pages.is_none() && self.grows_in_a_burst();
+            if burst || self.huge_pages.is_none() && self.dense > self.handed / 4 * 3 {
                 // SAFETY: as above.
                 unsafe { platform::advise_huge(self.base.as_ptr().byte_add(from), to - from, true) };
+                self.huge |= wanted;
             }
             (self.dense, self.handed) = (0, 0);
         }
         done
+    }
+
+    /// Notes that the region grows; whether it does so in a burst, by slabs and blocks
+    /// that the program comes to use: an eighth of them already. Of a slab with a page in
+    /// use it is a sixteenth.
+    fn grows_in_a_burst(&mut self) -> bool {
+        let now = platform::microseconds();
+        let filled = FILLED[self.heap].0.load(Ordering::Relaxed);
+        let (since, before) = self.grown[BURST - 1];
+        self.grown.rotate_right(1);
+        self.grown[0] = (now, filled);
+        let bytes = BURST * self.step;
+        now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 8
     }
 
     /// Whether any page that a block touches never was in one since the OS gave it.
@@ -388,6 +440,7 @@ impl Region {
             let (inner, inner_end) = self.pages(block, bytes, false);
             self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
             self.touched.over(first, end, |word, mask| *word |= mask);
+            self.note_rest(first, end);
         }
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
@@ -398,6 +451,25 @@ impl Region {
             self.dirty_pages -= cleaned as usize;
         }
         zero
+    }
+
+    /// Notes what the huge pages that a block lies in have beside it: to touch the block makes
+    /// memory of that, too.
+    fn note_rest(&mut self, first: usize, end: usize) {
+        const PAGES: usize = HUGE_PAGE / PAGE;
+        let end = end.next_multiple_of(PAGES).min(self.bytes / PAGE);
+        for page in (first / PAGES * PAGES..end).step_by(64) {
+            if self.huge >> (page * PAGE / self.step) & 1 != 0 {
+                // SAFETY: words of this region's pages. What was never touched is in no
+                // block.
+                unsafe {
+                    let dirty = self.dirty.0.as_ptr().add(page / 64);
+                    let rest = !*self.touched.0.as_ptr().add(page / 64) & !*dirty;
+                    *dirty |= rest;
+                    self.dirty_pages += rest.count_ones() as usize;
+                }
+            }
+        }
     }
 
     /// Gets a block; `None` where the region has no room, or where it would be of

@@ -456,6 +456,11 @@ impl Slab {
         unsafe { Cell::list(self.free.get()) }.take(usize::from(self.capacity)).any(|free| free == cell)
     }
 
+    /// Whether those that were never used are as the OS gave them.
+    pub fn is_zero(&self) -> bool {
+        self.zero
+    }
+
     /// Whether there are cells that were never used.
     pub fn has_fresh(&self) -> bool {
         self.fresh.get() < self.capacity()

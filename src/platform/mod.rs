@@ -100,6 +100,15 @@ pub(crate) fn milliseconds() -> u64 {
     now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
+/// Microseconds of the same clock, exact and dearer.
+#[cfg(not(feature = "std"))]
+pub(crate) fn microseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as above.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+}
+
 /// Writes bytes to standard error, as many as it takes. By syscall: libc's
 /// write is a point where a thread can be cancelled.
 #[cfg(not(feature = "std"))]
