@@ -28,7 +28,7 @@ use super::entry::{Entry, OLD};
 use super::lists::Lists;
 use super::message::fatal;
 use super::outbox::Outbox;
-use super::region::{self, Fresh};
+use super::region::Fresh;
 use super::remote::{Cell, Inbox};
 use super::slab::{NO_SLAB, Slab};
 use super::tables::Place;
@@ -203,13 +203,6 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
             cache.do_chores(config);
         }
         cache.refill(config, class)
-    }
-}
-
-/// Notes that cells of a slab come to be used that never were.
-fn note_fresh(slab: &Slab) {
-    if slab.is_zero() {
-        region::note_filled(ptr::from_ref(slab).cast(), PAGE.max(slab.cell() as usize));
     }
 }
 
@@ -553,8 +546,7 @@ impl Cache {
                     return slab;
                 }
             }
-            if let Some(current) = current.filter(|current| current.has_fresh()) {
-                note_fresh(current);
+            if current.is_some_and(|current| current.has_fresh()) {
                 return ptr::null_mut();
             }
             self.find_received(config, class, SORT).unwrap_or_else(|| self.new_slab(config, class))
@@ -605,7 +597,6 @@ impl Cache {
         unsafe {
             let slab = Slab::found(fresh.block.as_ptr(), class, fresh.zero);
             self.claim(slab);
-            note_fresh(&*slab);
             if growing && fresh.zero {
                 // A class that grows will use the whole slab: one system call instead
                 // of a fault for each page.

@@ -1,14 +1,15 @@
 //! The current slab of each class: the one that malloc takes cells from. A
 //! thread's own are in its TLS, beside the slot, so that malloc need not ask for
-//! the cache first. May use: `classes`, `platform`, `slab`.
+//! the cache first. May use: `classes`, `region`, `slab`, `platform`.
 
 // A `Cell` is a cell of a slab elsewhere.
 use core::cell::Cell as Owned;
 use core::ptr;
 
 use super::classes::CLASSES;
+use super::region;
 use super::slab::{NO_SLAB, Slab};
-use crate::platform;
+use crate::platform::{self, PAGE};
 
 /// For each class the current slab: [`NO_SLAB`] without one, so that malloc need not
 /// ask; or null, which it never meets.
@@ -36,6 +37,19 @@ pub(super) unsafe fn get(class: usize) -> *mut u8 {
 pub(super) fn own() -> &'static Currents {
     // SAFETY: as many words, which stay as long as the thread does; NO_SLAB at first.
     unsafe { &*platform::slot_words().cast() }
+}
+
+/// Takes a cell of a slab that was never used; null where there is none.
+///
+/// # Safety
+/// As [`Slab::take_fresh`].
+unsafe fn take_fresh(slab: &Slab) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let cell = unsafe { slab.take_fresh() };
+    if slab.is_zero() && !cell.is_null() {
+        region::note_filled(cell, PAGE.max(slab.cell() as usize));
+    }
+    cell
 }
 
 impl Currents {
@@ -66,7 +80,7 @@ impl Currents {
         // SAFETY: the caller's promise.
         unsafe {
             if !current.has_free_cells() {
-                return current.take_fresh();
+                return take_fresh(current);
             }
             let cell = current.get();
             if cell.is_null() {

@@ -82,8 +82,8 @@ impl Any {
     }
 }
 
-/// Notes that the program comes to use bytes of a block at `address`, or of cells of the
-/// slab whose header that is, which are as the OS gave them. Some may be lost.
+/// Notes that the program comes to use bytes of a block or of cells at `address`, which are
+/// as the OS gave them. Some may be lost.
 pub(super) fn note_filled(address: *const u8, bytes: usize) {
     if let Some(region) = region_of(address) {
         // SAFETY: regions stay, and the number of its heap never changes.
@@ -411,7 +411,7 @@ impl Region {
     }
 
     /// Notes that the region grows; whether it does so in a burst, by slabs and blocks
-    /// that the program comes to use: an eighth of them already. Of a slab with a page in
+    /// that the program comes to use: a tenth of them already. Of a slab with a page in
     /// use it is a sixteenth.
     fn grows_in_a_burst(&mut self) -> bool {
         let now = platform::microseconds();
@@ -420,7 +420,7 @@ impl Region {
         self.grown.rotate_right(1);
         self.grown[0] = (now, filled);
         let bytes = BURST * self.step;
-        now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 8
+        now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 10
     }
 
     /// Whether any page that a block touches never was in one since the OS gave it.
