@@ -31,7 +31,7 @@ use super::outbox::Outbox;
 use super::region::Fresh;
 use super::remote::{Cell, Inbox};
 use super::slab::{NO_SLAB, Slab};
-use super::tables::Place;
+use super::tables::{Place, mark};
 use super::{blocks, heaps, process, shared};
 use crate::platform::{self, PAGE};
 
@@ -126,10 +126,10 @@ pub(super) unsafe fn free(block: *mut u8) {
             cache.address(),
             return unsafe { free_old(place, cache, cell) }
         );
-        if (*cell).may_be_marked() {
+        if (*cell).may_have(place.mark) {
             return free_slow(block);
         }
-        (*place.header()).push(cell);
+        (*place.header()).push(cell, place.mark);
     }
 }
 
@@ -147,7 +147,7 @@ unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
             cache.address() + OLD,
             return unsafe { free_slow(cell.cast()) }
         );
-        if !(*place.header()).free(cell) {
+        if !(*place.header()).free(cell, place.mark) {
             attend_own(place.header());
         }
     }
@@ -232,7 +232,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         // This thread's own are here that stand in another unit than the slab's
         // first, or whose contents are by chance the mark of a free cell.
         if entry.is_in(cache.address()) {
-            if !(*slab).free(block.cast()) {
+            if !(*slab).free(block.cast(), mark()) {
                 attend_own(slab);
             }
         } else if cache.is_none() {

@@ -300,25 +300,25 @@ impl Slab {
         fatal("malloc", FREED_TWICE, self.free.get().cast())
     }
 
-    /// Puts a cell in front of the free ones.
+    /// Puts a cell in front of the free ones, with the [`mark`].
     ///
     /// # Safety
     /// The slab is the caller's, and the cell one of it that nobody has.
     #[inline(always)]
-    pub unsafe fn push(&self, cell: *mut Cell) {
+    pub unsafe fn push(&self, cell: *mut Cell, mark: *const u8) {
         // SAFETY: the caller's promise.
-        unsafe { cell.write(Cell { next: self.free.get(), mark: mark() }) };
+        unsafe { cell.write(Cell { next: self.free.get(), mark }) };
         self.free.set(cell);
     }
 
-    /// Frees a cell; false where the slab wants attention.
+    /// Frees a cell, with the [`mark`]; false where the slab wants attention.
     ///
     /// # Safety
     /// The slab is the caller's, and the cell one of it that is in use.
     #[inline(always)]
-    pub unsafe fn free(&self, cell: *mut Cell) -> bool {
+    pub unsafe fn free(&self, cell: *mut Cell, mark: *const u8) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.push(cell) };
+        unsafe { self.push(cell, mark) };
         self.countdown.set(self.countdown.get().wrapping_sub(1));
         self.countdown.get() != 0
     }
@@ -483,7 +483,7 @@ impl Slab {
         // SAFETY: cells that nobody has.
         unsafe {
             for number in (first + 1..end).rev() {
-                self.push(self.at(number));
+                self.push(self.at(number), mark());
             }
             if !self.zero {
                 (*cell).mark = ptr::null();
@@ -530,13 +530,13 @@ impl Cell {
         self.mark == mark()
     }
 
-    /// Whether half of the mark is there. What a program wrote just now in two halves the
+    /// Whether half of the [`mark`] is there. What a program wrote just now in two halves the
     /// processor has at hand as such, but not as one word: that it would wait for.
     #[inline(always)]
-    pub fn may_be_marked(&self) -> bool {
+    pub fn may_have(&self, mark: *const u8) -> bool {
         // SAFETY: within the mark.
         let half = unsafe { (&raw const self.mark).cast::<u32>().read() };
-        half == mark().addr() as u32
+        half == mark.addr() as u32
     }
 
     /// The cells of a list; for ever, where one was freed twice.

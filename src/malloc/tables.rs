@@ -1,7 +1,7 @@
 //! What malloc and free look up first: the class of a size, and the entry and the
 //! header of an address. All stands in one static, so that one address, which is
 //! also the mark of a free cell and where lists of them end, leads to everything.
-//! May use: `classes`, `entry`, `remote`'s cells, `slab`'s header.
+//! May use: `classes`, `entry`, `remote`'s cells, `slab`'s header, `platform`.
 //!
 //! Each chunk of the address space has a *directory*: an entry and a slab header
 //! for each [`UNIT`] of 64 KiB. A chunk without one is looked up in the static's
@@ -16,6 +16,7 @@ use super::entry::Entry;
 use super::remote::Cell;
 use super::slab::Slab;
 use crate::heap::ALIGNMENT;
+use crate::platform;
 
 /// Regions start at multiples of this: 64 MiB.
 pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
@@ -116,6 +117,8 @@ pub(super) struct Place {
     pub directory: *mut u8,
     /// The bytes from there to the entry.
     pub unit: usize,
+    /// The [`mark`], which led there.
+    pub mark: *const u8,
 }
 
 impl Place {
@@ -126,11 +129,13 @@ impl Place {
     /// `address` is below 2^47: it was a pointer.
     #[inline(always)]
     pub unsafe fn of(address: *const u8) -> Place {
+        let tables = platform::in_register(&raw const TABLES);
         // SAFETY: the caller's promise; each leads to a directory, `none` where
         // it is 0.
-        let chunk = unsafe { TABLES.directory.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
+        let chunk = unsafe { (*tables).directory.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
         let unit = (address.addr() >> (UNIT_SHIFT - ENTRY_SHIFT)) as u32 & ((UNITS as u32 - 1) << ENTRY_SHIFT);
-        Place { directory: mark().cast_mut().wrapping_byte_add(chunk), unit: unit as usize }
+        let mark: *const u8 = tables.cast();
+        Place { directory: mark.cast_mut().wrapping_byte_add(chunk), unit: unit as usize, mark }
     }
 
     /// The unit's entry.

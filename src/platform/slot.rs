@@ -112,3 +112,14 @@ macro_rules! unless_equal {
     };
 }
 pub(crate) use unless_equal;
+
+/// The same address, in a register from here on: where it is the compiler does not know, so
+/// that it does not put it together anew for each use.
+#[inline(always)]
+// Nothing is read or written there.
+#[allow(clippy::pointers_in_nomem_asm_block)]
+pub(crate) fn in_register<T>(mut address: *const T) -> *const T {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags)) };
+    address
+}
