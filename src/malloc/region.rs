@@ -440,7 +440,6 @@ impl Region {
             let (inner, inner_end) = self.pages(block, bytes, false);
             self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
             self.touched.over(first, end, |word, mask| *word |= mask);
-            self.note_rest(first, end);
         }
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
@@ -451,25 +450,6 @@ impl Region {
             self.dirty_pages -= cleaned as usize;
         }
         zero
-    }
-
-    /// Notes what the huge pages that a block lies in have beside it: to touch the block makes
-    /// memory of that, too.
-    fn note_rest(&mut self, first: usize, end: usize) {
-        const PAGES: usize = HUGE_PAGE / PAGE;
-        let end = end.next_multiple_of(PAGES).min(self.bytes / PAGE);
-        for page in (first / PAGES * PAGES..end).step_by(64) {
-            if self.huge >> (page * PAGE / self.step) & 1 != 0 {
-                // SAFETY: words of this region's pages. What was never touched is in no
-                // block.
-                unsafe {
-                    let dirty = self.dirty.0.as_ptr().add(page / 64);
-                    let rest = !*self.touched.0.as_ptr().add(page / 64) & !*dirty;
-                    *dirty |= rest;
-                    self.dirty_pages += rest.count_ones() as usize;
-                }
-            }
-        }
     }
 
     /// Gets a block; `None` where the region has no room, or where it would be of
@@ -678,12 +658,26 @@ impl Region {
         Some((first, index * 64 + gaps.trailing_zeros() as usize))
     }
 
+    /// Whether a page may be memory that was in no block, as the huge page that it is of
+    /// was asked for.
+    fn is_rest(&self, page: usize) -> bool {
+        // SAFETY: words of this region's pages.
+        let noted = unsafe { *self.touched.0.as_ptr().add(page / 64) | *self.dirty.0.as_ptr().add(page / 64) };
+        self.huge >> (page * PAGE / self.step) & 1 != 0 && noted >> (page % 64) & 1 == 0
+    }
+
+    /// Gives the memory of a run of dirty pages back, and with it what their huge pages
+    /// have beside it.
     fn purge_run(&mut self, first: usize, end: usize) {
+        const PAGES: usize = HUGE_PAGE / PAGE;
         if first >= end {
             return;
         }
-        // SAFETY: whole pages of free blocks.
-        let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(first * PAGE), (end - first) * PAGE) };
+        let start = (first / PAGES * PAGES..first).rev().take_while(|page| self.is_rest(*page)).last().unwrap_or(first);
+        let most = end.next_multiple_of(PAGES).min(self.bytes / PAGE);
+        let stop = (end..most).take_while(|page| self.is_rest(*page)).last().map_or(end, |page| page + 1);
+        // SAFETY: whole pages of free blocks: none is in a block that never was.
+        let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(start * PAGE), (stop - start) * PAGE) };
         self.dirty.over(first, end, |word, mask| *word &= !mask);
         self.dirty_pages -= end - first;
         if purged {
