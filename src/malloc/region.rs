@@ -399,8 +399,7 @@ impl Region {
         if done {
             self.committed |= wanted;
             self.memory = (self.committed.trailing_ones() as usize * self.step).min(self.bytes);
-            let burst = self.huge_pages.is_none() && self.grows_in_a_burst();
-            if burst || self.huge_pages.is_none() && self.dense > self.handed / 4 * 3 {
+            if self.huge_pages.is_none() && (self.grows_in_a_burst() || self.dense > self.handed / 4 * 3) {
                 // SAFETY: as above.
                 unsafe { platform::advise_huge(self.base.as_ptr().byte_add(from), to - from, true) };
                 self.huge |= wanted;
