@@ -132,6 +132,28 @@ static inline size_t resident(void) {
     return strtoul(rss + 5, NULL, 10) * KIB;
 }
 
+// Whether huge pages are asked for at an address of this process; NULL: anywhere.
+static inline bool asks_for_huge_pages(const void *address) {
+    static char text[1 << 18];
+    size_t n = 0;
+    ssize_t more;
+    int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    while ((more = read(fd, text + n, sizeof text - 1 - n)) > 0)
+        n += (size_t)more;
+    close(fd);
+    CHECK(n < sizeof text - 1);
+    for (char *line = text, *end; (end = strstr(line, "VmFlags:")) != NULL; line = end + 1) {
+        char *flags = end, *dash;
+        CHECK((end = strchr(flags, '\n')) != NULL);
+        *end = 0;
+        uintptr_t first = strtoul(line, &dash, 16), behind = strtoul(dash + 1, NULL, 16);
+        if (strstr(flags, " hg") != NULL && (address == NULL || (uintptr_t)address - first < behind - first))
+            return true;
+    }
+    return false;
+}
+
 static inline pthread_t start(void *(*run)(void *), void *argument) {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, run, argument);

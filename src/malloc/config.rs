@@ -35,7 +35,7 @@ pub(super) struct Config {
     /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by
     /// default, in new huge blocks of 4 MiB and more once there are 20 MiB of them,
     /// and where a heap grows by what will be used, with 16 MiB in use there, or 32
-    /// in huge blocks, too.
+    /// in huge blocks, too; while the kernel has them at hand.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.
     pub stats_at_exit: bool,

@@ -1,6 +1,6 @@
 //! Huge blocks: each a mapping of its own. What they are is kept in a hash
-//! table beside them, by address. May use: `config`, `mappings`, `region`'s
-//! `Fresh`, `sync`, `platform`.
+//! table beside them, by address. May use: `config`, `huge_pages`, `mappings`,
+//! `region`'s `Fresh`, `sync`, `platform`.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
-use super::mappings::{Mapping, Pages, SpareMappings};
+use super::huge_pages;
+use super::mappings::{Ask, Mapping, Pages, SpareMappings};
 use super::region::Fresh;
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
@@ -21,11 +22,12 @@ struct Huge {
     bytes: usize,
     /// See [`Mapping`].
     joins: bool,
+    asks: bool,
 }
 
 impl From<Mapping> for Huge {
-    fn from(Mapping { base, bytes, joins }: Mapping) -> Huge {
-        Huge { block: base.addr().get(), bytes, joins }
+    fn from(Mapping { base, bytes, joins, asks }: Mapping) -> Huge {
+        Huge { block: base.addr().get(), bytes, joins, asks }
     }
 }
 
@@ -165,7 +167,12 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
     let large = bytes >= HUGE_BLOCK;
     let many = others + bytes >= HUGE_BLOCKS;
     let worthwhile = large && !zero && (many || others >= HUGE_BLOCK);
-    let pages = Pages { huge: config.huge_pages.unwrap_or(worthwhile), whole: large && many };
+    let huge = match config.huge_pages {
+        Some(true) => Ask::Always,
+        None if worthwhile => Ask::IfCheap,
+        _ => Ask::Never,
+    };
+    let pages = Pages { huge, whole: large && many };
     let spares = &mut table.spares;
     let spare = if align <= PAGE && !zero { spares.take(bytes, pages) } else { None };
     let is_new = spare.is_none();
@@ -186,11 +193,11 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
     let mut table = TABLE.lock();
     let Some(slot) = table.find(block.addr()) else { return false };
     // SAFETY: find() gives a valid slot.
-    let Huge { bytes, joins, .. } = unsafe { *slot };
+    let Huge { bytes, joins, asks, .. } = unsafe { *slot };
     table.remove(slot);
     if let Some(base) = NonNull::new(block) {
         let most = retain.max(self::bytes());
-        table.spares.keep(Mapping { base, bytes, joins }, most);
+        table.spares.keep(Mapping { base, bytes, joins, asks }, most);
     }
     true
 }
@@ -229,7 +236,11 @@ pub(super) unsafe fn extend(block: *mut u8, size: usize) -> Option<NonNull<u8>> 
     // SAFETY: the caller's promise.
     let base = unsafe { platform::remap(block, old.bytes, bytes) }?;
     table.remove(slot);
-    table.insert(Mapping { base, bytes, joins: old.joins && base.as_ptr() == block }.into());
+    table.insert(Mapping { base, bytes, joins: old.joins && base.as_ptr() == block, asks: old.asks }.into());
+    if old.asks && bytes > old.bytes {
+        // SAFETY: what was added is new.
+        unsafe { huge_pages::ask(base, old.bytes, bytes) };
+    }
     Some(base)
 }
 

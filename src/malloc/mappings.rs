@@ -1,6 +1,6 @@
 //! The mappings of huge blocks: new ones, and those that were freed just now,
 //! which are kept for a while, as their pages cost a fault each. May use:
-//! `platform`.
+//! `huge_pages`, `platform`.
 //!
 //! The kernel puts a new mapping beneath the one before, and makes them one. So
 //! spare mappings that are neighbours serve a request together, and what is
@@ -17,6 +17,7 @@
 
 use core::ptr::NonNull;
 
+use super::huge_pages;
 use crate::platform::{self, HUGE_PAGE, PAGE};
 
 /// A mapping, or a part of one.
@@ -26,6 +27,8 @@ pub(super) struct Mapping {
     pub bytes: usize,
     /// Whether the kernel has it as one with its neighbours that say so, too.
     pub joins: bool,
+    /// Whether huge pages are asked for in it, where they are cheap.
+    pub asks: bool,
 }
 
 impl Mapping {
@@ -69,14 +72,29 @@ struct Run {
 /// How many spare mappings are kept at most.
 const SPARES: usize = 64;
 
+/// Whether huge pages are asked for, wherever one fits.
+#[derive(Clone, Copy)]
+pub(super) enum Ask {
+    Never,
+    IfCheap,
+    Always,
+}
+
 /// What new memory is to be.
 #[derive(Clone, Copy)]
 pub(super) struct Pages {
-    /// Huge pages, wherever one fits.
-    pub huge: bool,
+    pub huge: Ask,
     /// From the start of a huge page on, even if that is more than is missing.
     pub whole: bool,
 }
+
+impl Pages {
+    fn asks(self) -> bool {
+        matches!(self.huge, Ask::IfCheap)
+    }
+}
+
+const NO_MAPPING: Mapping = Mapping { base: NonNull::dangling(), bytes: 0, joins: false, asks: false };
 
 /// The spare mappings, in the order of their addresses.
 pub(super) struct SpareMappings {
@@ -89,11 +107,8 @@ pub(super) struct SpareMappings {
 unsafe impl Send for SpareMappings {}
 
 impl SpareMappings {
-    pub const NONE: SpareMappings = SpareMappings {
-        row: [Spare { mapping: Mapping { base: NonNull::dangling(), bytes: 0, joins: false }, since: 0 }; SPARES],
-        count: 0,
-        bytes: 0,
-    };
+    pub const NONE: SpareMappings =
+        SpareMappings { row: [Spare { mapping: NO_MAPPING, since: 0 }; SPARES], count: 0, bytes: 0 };
 
     fn insert(&mut self, spare: Spare) {
         let at = self.row[..self.count].partition_point(|other| other.mapping.base < spare.mapping.base);
@@ -183,7 +198,7 @@ impl SpareMappings {
         // SAFETY: a mapping of ours that nobody uses.
         let base = unsafe { platform::remap(mapping.base.as_ptr(), mapping.bytes, bytes) }?;
         self.remove(run.first);
-        Some(Mapping { base, bytes, joins: false })
+        Some(Mapping { base, bytes, joins: false, ..mapping })
     }
 
     /// Makes a new mapping of zeros at a multiple of `align`; `zero` says that
@@ -191,7 +206,7 @@ impl SpareMappings {
     pub fn map(&mut self, bytes: usize, align: usize, zero: bool, pages: Pages) -> Option<Mapping> {
         let joins = align <= PAGE && !zero;
         let base = if align <= PAGE { platform::map_memory(bytes)? } else { platform::reserve(bytes, align)? };
-        let mapping = Mapping { base, bytes, joins };
+        let mapping = Mapping { base, bytes, joins, asks: pages.asks() };
         // SAFETY: just reserved.
         if align > PAGE && !unsafe { platform::commit(base.as_ptr(), bytes) } {
             mapping.give_back();
@@ -249,15 +264,19 @@ fn map_below(end: usize, missing: usize, pages: Pages) -> Option<Mapping> {
     let start = end.checked_sub(missing)?;
     let start = if pages.whole { start & !(HUGE_PAGE - 1) } else { start };
     let base = platform::map_memory_at(start, end - start)?;
-    let mapping = Mapping { base, bytes: end - start, joins: true };
+    let mapping = Mapping { base, bytes: end - start, joins: true, asks: pages.asks() };
     advise(&mapping, pages);
     Some(mapping)
 }
 
 /// Asks for huge pages in a new mapping, if they are wanted.
 fn advise(mapping: &Mapping, pages: Pages) {
-    if pages.huge {
-        // SAFETY: just mapped.
-        unsafe { platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true) };
+    // SAFETY: just mapped.
+    unsafe {
+        match pages.huge {
+            Ask::Never => {}
+            Ask::IfCheap => _ = huge_pages::ask(mapping.base, 0, mapping.bytes),
+            Ask::Always => platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true),
+        }
     }
 }

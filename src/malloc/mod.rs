@@ -15,6 +15,7 @@ mod entry;
 mod exports;
 mod heaps;
 mod huge;
+mod huge_pages;
 mod lists;
 mod mappings;
 mod message;

@@ -1,6 +1,6 @@
 //! Regions: the areas that the OS gives a core's heap, and the table that
-//! finds the region of an address. May use: `config`, `slab`'s header, `tables`,
-//! `heap`, `platform`.
+//! finds the region of an address. May use: `config`, `huge_pages`, `slab`'s header,
+//! `tables`, `heap`, `platform`.
 //!
 //! A region is one area under one manager. It starts at a multiple of
 //! [`CHUNK`], and its first block holds what is known of it:
@@ -18,6 +18,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::{HeapKind, MAX_HEAPS};
+use super::huge_pages;
 use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
@@ -256,14 +257,12 @@ impl Region {
         if let Some(huge) = plan.huge_pages {
             // SAFETY: the caller's promise.
             unsafe { platform::advise_huge(base.as_ptr(), bytes, huge) };
-        } else if plan.dense {
-            // SAFETY: as above.
-            unsafe { platform::advise_huge(base.as_ptr(), (first * step).min(bytes), true) };
         }
         let parts = if committed { !0 } else { !0 >> (64 - first.min(64)) };
         let huge = match plan.huge_pages {
             Some(true) => !0,
-            None if plan.dense => parts,
+            // SAFETY: as above; nobody uses it yet.
+            None if plan.dense && unsafe { huge_pages::ask(base, 0, (first * step).min(bytes)) } => parts,
             _ => 0,
         };
         let mut grown = [(0, 0); BURST];
@@ -394,15 +393,19 @@ impl Region {
         }
         let from = first * self.step;
         let to = (end * self.step).min(self.bytes);
+        let new = (wanted & !self.committed).trailing_zeros() as usize;
+        let count = ((self.committed >> new).trailing_zeros() as usize).min(end - new);
         // SAFETY: the region's own addresses; what is memory already stays.
         let done = unsafe { platform::commit(self.base.as_ptr().byte_add(from), to - from) };
         if done {
             self.committed |= wanted;
             self.memory = (self.committed.trailing_ones() as usize * self.step).min(self.bytes);
             if self.huge_pages.is_none() && (self.grows_in_a_burst() || self.dense > self.handed / 4 * 3) {
-                // SAFETY: as above.
-                unsafe { platform::advise_huge(self.base.as_ptr().byte_add(from), to - from, true) };
-                self.huge |= wanted;
+                let (from, to) = (new * self.step, to.min((new + count) * self.step));
+                // SAFETY: as above; nobody uses new parts yet.
+                if unsafe { huge_pages::ask(self.base.byte_add(from), 0, to - from) } {
+                    self.huge |= (!0 >> (64 - count)) << new;
+                }
             }
             (self.dense, self.handed) = (0, 0);
         }

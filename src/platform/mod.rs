@@ -109,6 +109,16 @@ pub(crate) fn microseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
 }
 
+/// Microseconds that this thread has run, or that the kernel ran for it; always the same
+/// where the kernel does not tell.
+#[cfg(not(feature = "std"))]
+pub(crate) fn thread_microseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as above.
+    keeping_errno(|| unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) });
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+}
+
 /// Writes bytes to standard error, as many as it takes. By syscall: libc's
 /// write is a point where a thread can be cancelled.
 #[cfg(not(feature = "std"))]

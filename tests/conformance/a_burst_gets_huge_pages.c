@@ -6,28 +6,6 @@
 
 enum { CELLS = 14 << 10, THREADS = 4, LARGEST = 8 << 10, TRIES = 200 };
 
-// Whether huge pages were asked for anywhere in this process.
-static bool asked_for_huge_pages(void) {
-    static char text[1 << 18];
-    size_t n = 0;
-    ssize_t more;
-    int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    while ((more = read(fd, text + n, sizeof text - 1 - n)) > 0)
-        n += (size_t)more;
-    close(fd);
-    CHECK(n < sizeof text - 1);
-    for (char *flags = text; (flags = strstr(flags, "VmFlags:")) != NULL;) {
-        char *end = strchr(flags, '\n');
-        CHECK(end != NULL);
-        *end = 0;
-        if (strstr(flags, " hg") != NULL)
-            return true;
-        flags = end + 1;
-    }
-    return false;
-}
-
 static void use_all(void) {
     for (int i = 0; i < CELLS; i++) {
         char *block = (char *)malloc(KIB);
@@ -60,7 +38,7 @@ static bool leads_to_it(void (*work)(void)) {
     CHECK(child >= 0);
     if (child == 0) {
         work();
-        _exit(asked_for_huge_pages() ? 10 : 0);
+        _exit(asks_for_huge_pages(NULL) ? 10 : 0);
     }
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 10 || WEXITSTATUS(status) == 0);

@@ -1,5 +1,6 @@
 // Conformance 5: realloc moves the pages of a large block, or grows it in
-// place: what was never touched is not made resident by growing.
+// place: what was never touched is not made resident by growing, but for one
+// huge page, by which the library sees what they cost just now.
 // run: confs=default
 #include "check.h"
 
@@ -15,7 +16,7 @@ int main(void) {
         CHECK((p = (char *)realloc(p, n)) != NULL);
         CHECK(p[0] == 1);
         p[n - 1] = 1;
-        CHECK(resident() < before + 16 * MIB, "%zu MiB resident", (resident() - before) / MIB);
+        CHECK(resident() < before + 24 * MIB, "%zu MiB resident", (resident() - before) / MIB);
         free(between);
     }
     CHECK((p = (char *)realloc(p, 10 * MIB)) != NULL && p[0] == 1);
