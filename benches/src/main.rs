@@ -65,6 +65,10 @@ pub struct RunOptions {
     /// Transparent huge pages: as the system says, or never
     #[arg(long, value_enum, default_value = "system")]
     thp: measure::Thp,
+    /// No warm memory: before each run the machine rests for so many seconds, in which
+    /// a host may take back what is free
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
+    cold: Option<u64>,
     /// The directory of the memman libraries, shared and static
     #[arg(long, value_name = "DIR", default_value = "build")]
     library: PathBuf,

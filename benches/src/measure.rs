@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A program that runs longer than this is killed, and its run has failed.
@@ -32,6 +33,8 @@ pub struct Bench {
     /// For what one run leaves behind until it is read.
     pub scratch: PathBuf,
     pub thp: Thp,
+    /// Rest before each run, instead of warm memory.
+    pub cold: Option<Duration>,
 }
 
 /// What a program did: what it used, what it measured, what it answered.
@@ -45,7 +48,7 @@ pub struct Outcome {
 
 impl Bench {
     /// Runs `workload` once under `allocator`, after `warm` KiB of memory were
-    /// written to.
+    /// written to, or after a rest.
     ///
     /// # Errors
     /// The program cannot be started, ends with another code than 0, or takes too
@@ -58,6 +61,13 @@ impl Bench {
         if let Some(client) = &workload.client {
             let _ = fs::remove_file(&client.socket);
         }
+        let warm = match self.cold {
+            Some(rest) => {
+                thread::sleep(rest);
+                0
+            }
+            None => warm,
+        };
         let mut command = Command::new(&self.launcher);
         let thp = if self.thp == Thp::Never { "never" } else { "system" };
         command.arg(&result).arg(LIMIT_SECONDS.to_string()).arg(thp).arg(warm.to_string());

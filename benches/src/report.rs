@@ -77,9 +77,10 @@ fn preamble(text: &mut String, results: &Results) {
         Thp::System => machine.huge_pages.as_str(),
         Thp::Never => "never, by prctl",
     };
+    let memory = results.cold_seconds.map_or(String::new(), |rest| format!("; each run after {rest} seconds of rest"));
     let _ = writeln!(
         text,
-        "{} UTC, {} ({} cores), {}, Linux {}, transparent huge pages: {thp}.\n\
+        "{} UTC, {} ({} cores), {}, Linux {}, transparent huge pages: {thp}{memory}.\n\
          Medians of {} rounds, scale {}: `{}`\n",
         results.date,
         machine.cpu,

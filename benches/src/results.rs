@@ -18,6 +18,8 @@ pub struct Results {
     pub rounds: u32,
     pub scale: f64,
     pub thp: Thp,
+    /// How long the machine rested before each run; otherwise its memory was warm.
+    pub cold_seconds: Option<u64>,
     pub allocators: Vec<Allocator>,
     pub workloads: Vec<WorkloadResult>,
     pub latencies: Vec<Latency>,
@@ -233,6 +235,7 @@ mod tests {
             rounds: 1,
             scale: 1.0,
             thp: Thp::System,
+            cold_seconds: None,
             allocators: allocators.collect(),
             workloads,
             latencies: Vec::new(),

@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// More than the cases of the latencies take, in KiB.
 const LATENCY_WARM: u64 = 128 << 10;
@@ -31,7 +32,7 @@ pub fn run(options: &RunOptions) -> Result<Results> {
     let scratch = directory.join(format!("scratch-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
     let launcher = compile::program("probe/launch.c", &directory, &["-static"])?;
-    let bench = Bench { launcher, scratch, thp: options.thp };
+    let bench = Bench { launcher, scratch, thp: options.thp, cold: options.cold.map(Duration::from_secs) };
 
     let wanted = |spec: &&Spec| options.wants(&[spec.name, spec.group.name()]);
     let specs: Vec<&Spec> = SPECS.iter().filter(wanted).collect();
@@ -49,6 +50,7 @@ pub fn run(options: &RunOptions) -> Result<Results> {
         rounds: options.rounds(),
         scale,
         thp: options.thp,
+        cold_seconds: options.cold,
         allocators: chosen,
         workloads: Vec::new(),
         latencies: Vec::new(),
