@@ -132,8 +132,9 @@ static inline size_t resident(void) {
     return strtoul(rss + 5, NULL, 10) * KIB;
 }
 
-// Whether huge pages are asked for at an address of this process; NULL: anywhere.
-static inline bool asks_for_huge_pages(const void *address) {
+// Whether the mapping at an address of this process has a flag, of two letters as in
+// /proc/self/smaps: hg, huge pages are asked for, or nh, none are to be there. NULL: any mapping.
+static inline bool mapping_has(const char *flag, const void *address) {
     static char text[1 << 18];
     size_t n = 0;
     ssize_t more;
@@ -148,7 +149,7 @@ static inline bool asks_for_huge_pages(const void *address) {
         CHECK((end = strchr(flags, '\n')) != NULL);
         *end = 0;
         uintptr_t first = strtoul(line, &dash, 16), behind = strtoul(dash + 1, NULL, 16);
-        if (strstr(flags, " hg") != NULL && (address == NULL || (uintptr_t)address - first < behind - first))
+        if (strstr(flags, flag) != NULL && (address == NULL || (uintptr_t)address - first < behind - first))
             return true;
     }
     return false;

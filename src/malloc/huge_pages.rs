@@ -6,6 +6,8 @@
 //! are plain ones enough. Nothing tells before. So of each piece of memory that huge pages
 //! are asked for in, the first are touched here, by the thread's own clock; and once one was
 //! *dear*, no more are asked for in a while.
+//!
+//! Where nobody asks for them there are none, even if the system gives them to everybody.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -26,8 +28,8 @@ const MOST: usize = 4;
 /// When they may be asked for again, in milliseconds.
 static AGAIN: AtomicU64 = AtomicU64::new(0);
 
-/// Asks for huge pages in memory that is new from byte `new` to byte `end`, unless one
-/// was dear just now; whether there may be some.
+/// Asks for huge pages in memory that is new from byte `new` to byte `end`; or for none, where
+/// one was dear just now. Whether there may be some.
 ///
 /// # Safety
 /// The caller's memory from `base` on; what is new is zeros, and nobody uses it yet.
@@ -38,9 +40,7 @@ pub(super) unsafe fn ask(base: NonNull<u8>, new: usize, end: usize) -> bool {
     // SAFETY: the caller's promise.
     let advise = |huge| unsafe { platform::advise_huge(base.as_ptr(), end, huge) };
     if now < AGAIN.load(Ordering::Relaxed) {
-        if new > 0 && pages > 0 {
-            advise(false);
-        }
+        advise(false);
         return false;
     }
     advise(true);

@@ -269,12 +269,12 @@ fn map_below(end: usize, missing: usize, pages: Pages) -> Option<Mapping> {
     Some(mapping)
 }
 
-/// Asks for huge pages in a new mapping, if they are wanted.
+/// Asks for huge pages in a new mapping, if they are wanted, or for none.
 fn advise(mapping: &Mapping, pages: Pages) {
     // SAFETY: just mapped.
     unsafe {
         match pages.huge {
-            Ask::Never => {}
+            Ask::Never => platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, false),
             Ask::IfCheap => _ = huge_pages::ask(mapping.base, 0, mapping.bytes),
             Ask::Always => platform::advise_huge(mapping.base.as_ptr(), mapping.bytes, true),
         }

@@ -9,7 +9,7 @@ use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
 use super::message::warn;
-use super::{cache, heaps, huge, report, shared, tables};
+use super::{cache, heaps, huge, region, report, shared, tables};
 use crate::sync::FutexLock;
 
 struct Settings {
@@ -57,6 +57,7 @@ fn start() {
         // comes here, or, where the library is loaded late, AT_START.
         unsafe {
             tables::fill();
+            region::keep_plain();
             *SETTINGS.config.get() = config;
         }
         SETTINGS.ready.store(true, Ordering::Release);

@@ -42,6 +42,11 @@ pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
     (address.addr().wrapping_sub(base) < bytes).then_some(region)
 }
 
+/// Keeps the table of numbers small.
+pub(super) fn keep_plain() {
+    platform::keep_plain(&NUMBERS);
+}
+
 /// A manager chosen when the process starts.
 #[derive(Debug)]
 pub(super) enum Any {
@@ -254,14 +259,12 @@ impl Region {
                 return None;
             }
         }
-        if let Some(huge) = plan.huge_pages {
-            // SAFETY: the caller's promise.
-            unsafe { platform::advise_huge(base.as_ptr(), bytes, huge) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { platform::advise_huge(base.as_ptr(), bytes, plan.huge_pages.unwrap_or(false)) };
         let parts = if committed { !0 } else { !0 >> (64 - first.min(64)) };
         let huge = match plan.huge_pages {
             Some(true) => !0,
-            // SAFETY: as above; nobody uses it yet.
+            // SAFETY: as above, and nobody uses it yet.
             None if plan.dense && unsafe { huge_pages::ask(base, 0, (first * step).min(bytes)) } => parts,
             _ => 0,
         };

@@ -75,11 +75,12 @@ pub(super) const fn end() -> *mut Cell {
     mark().cast_mut().cast()
 }
 
-/// Makes the table of classes.
+/// Makes the table of classes, and keeps the others small.
 ///
 /// # Safety
 /// The process starts: no other thread calls malloc yet.
 pub(super) unsafe fn fill() {
+    platform::keep_plain(&TABLES);
     // SAFETY: the caller's promise.
     let table = unsafe { &mut *TABLES.class.get() };
     let mut class = 0;

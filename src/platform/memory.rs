@@ -111,6 +111,15 @@ pub(crate) unsafe fn advise_huge(base: *mut u8, bytes: usize, huge: bool) {
     keeping_errno(|| unsafe { libc::syscall(libc::SYS_madvise, base, bytes, advice) });
 }
 
+/// Asks for no huge pages where a large static lies, of which little is used: it would be
+/// resident in pieces of 2 MiB where the system gives them to everybody.
+pub(crate) fn keep_plain<T>(data: &'static T) {
+    let start = ptr::from_ref(data).addr() & !(PAGE - 1);
+    let end = (ptr::from_ref(data).addr() + size_of::<T>()).next_multiple_of(PAGE);
+    // SAFETY: the library's own pages.
+    unsafe { advise_huge(ptr::with_exposed_provenance_mut(start), end - start, false) };
+}
+
 /// Gives addresses back; false where the kernel cannot, as at its limit of
 /// mappings.
 ///

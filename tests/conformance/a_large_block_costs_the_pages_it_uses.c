@@ -1,5 +1,5 @@
 // Conformance 5: of one large block only the pages count that the program writes,
-// as huge pages are not asked for until there are more such blocks.
+// as there are to be no huge pages until there are more such blocks.
 // run: pool=no
 #include "check.h"
 
@@ -22,7 +22,8 @@ int main(void) {
     for (size_t i = 0; i < size; i += MIB)
         block[i] = 1;
     size_t more = resident() - before;
-    CHECK(more < MIB || huge_pages_come_unasked(), "%zu KiB more are resident", more / KIB);
+    bool asked = getenv("MEMMAN") != NULL; // which asks for none where it wants none
+    CHECK(more < MIB || (!asked && huge_pages_come_unasked()), "%zu KiB more are resident", more / KIB);
     free(block);
     return 0;
 }

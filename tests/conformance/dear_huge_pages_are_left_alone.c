@@ -33,16 +33,16 @@ int main(void) {
         skip("the kernel has no huge pages");
     block(); // of one large block alone none are asked for, whatever they cost
     void *growing = block();
-    CHECK(asks_for_huge_pages(growing), "they are not asked for where they are cheap");
+    CHECK(mapping_has("hg", growing), "they are not asked for where they are cheap");
     step = 5000000;
     growing = realloc(growing, 2 * SIZE);
     CHECK(growing != NULL);
-    CHECK(!asks_for_huge_pages(growing), "they are still asked for in a block that grew by a dear one");
-    CHECK(!asks_for_huge_pages(block()), "they are asked for just after a dear one");
+    CHECK(!mapping_has("hg", growing), "they are still asked for in a block that grew by a dear one");
+    CHECK(!mapping_has("hg", block()), "they are asked for just after a dear one");
     step = 1000;
     const struct timespec moment = {.tv_nsec = 10000000};
     int tries = 0;
-    for (; tries < 100 && !asks_for_huge_pages(block()); tries++)
+    for (; tries < 100 && !mapping_has("hg", block()); tries++)
         nanosleep(&moment, NULL);
     CHECK(tries > 0 && tries < 100, "they are not asked for again after %d looks", tries);
     return 0;
