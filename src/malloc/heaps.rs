@@ -349,8 +349,6 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
 /// How long free memory is kept for use again, in milliseconds: at least this,
 /// at most twice as long.
 pub(super) const TICK: u64 = 250;
-/// How many pages a step of decay gives back at most, so that none takes long.
-const DECAY_PAGES: usize = 8192;
 /// Every so many requests to a heap look at the clock.
 const TICK_CALLS: u32 = 8;
 
@@ -391,7 +389,7 @@ pub(super) fn tick(config: &Config, now: u64) -> bool {
         done &= heap
             .if_unlocked(|heap| {
                 heap.drop_spares(config);
-                heap.regions().fold(true, |done, region| done & region.decay(DECAY_PAGES))
+                heap.regions().fold(true, |done, region| done & region.decay())
             })
             .unwrap_or(true);
     }

@@ -110,6 +110,12 @@ const BURST: usize = 5;
 /// pages in takes 60 to 300.
 const BURST_MIB: u64 = 700;
 
+/// A step of decay gives back such a part of the pages of free blocks, but at least and at
+/// most so many: 4 MiB take 250 us, as malloc has to wait for it.
+const DECAY_PART: usize = 32;
+const DECAY_LEAST: usize = 1024;
+const DECAY_MOST: usize = 8192;
+
 /// How a new region is to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -607,17 +613,18 @@ impl Region {
     }
 
     /// One step of decay: gives back pages that have been free since the tick
-    /// before, at most `budget` of them. True where the tick is done; the pages
-    /// that are free now are then a tick old.
-    pub fn decay(&mut self, budget: usize) -> bool {
-        let mut left = budget;
+    /// before, a part of them. True where the tick is done; the pages that are
+    /// free now are then a tick old.
+    pub fn decay(&mut self) -> bool {
+        let mut left = (self.dirty_pages / DECAY_PART).clamp(DECAY_LEAST, DECAY_MOST);
         while let Some((first, end)) = self.next_run(self.cursor, true) {
             if left == 0 {
                 return false;
             }
-            let end = end.min(first + left);
+            // A huge page goes as a whole.
+            let end = end.min((first + left).next_multiple_of(HUGE_PAGE / PAGE));
             self.purge_run(first, end);
-            left -= end - first;
+            left = left.saturating_sub(end - first);
             self.cursor = end;
         }
         self.cursor = 0;
