@@ -111,7 +111,7 @@ const BURST: usize = 5;
 const BURST_MIB: u64 = 700;
 
 /// A step of decay gives back such a part of the pages of free blocks, but at least and at
-/// most so many: 4 MiB take 250 us, as malloc has to wait for it.
+/// most so many pages. Malloc waits for it: 4 MiB take 250 us.
 const DECAY_PART: usize = 32;
 const DECAY_LEAST: usize = 1024;
 const DECAY_MOST: usize = 8192;
