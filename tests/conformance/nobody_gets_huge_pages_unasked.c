@@ -3,9 +3,30 @@
 // run: pool=no confs=default
 #include "check.h"
 
+#define HUGE_PAGE (2 * MIB)
+
 static void expect_plain(const void *block, const char *what) {
     CHECK(block != NULL);
     CHECK(mapping_has("nh", block) && !mapping_has("hg", block), "%s may be in a huge page", what);
+}
+
+// Also the library's own data: all that can be written and holds a whole huge page.
+static void expect_all_plain(void) {
+    static char text[1 << 16];
+    size_t n = 0;
+    ssize_t more;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    while ((more = read(fd, text + n, sizeof text - 1 - n)) > 0)
+        n += (size_t)more;
+    close(fd);
+    CHECK(n < sizeof text - 1);
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        char *rest;
+        uintptr_t first = strtoul(line, &rest, 16), behind = strtoul(rest + 1, &rest, 16);
+        if (strncmp(rest, " rw", 3) == 0 && (first + HUGE_PAGE - 1) / HUGE_PAGE < behind / HUGE_PAGE)
+            expect_plain((void *)first, "what can be written");
+    }
 }
 
 int main(void) {
@@ -17,5 +38,6 @@ int main(void) {
     expect_plain(malloc(MIB), "a block of 1 MiB");
     expect_plain(malloc(16 * MIB), "the only large block");
     expect_plain(calloc(1, 64 * MIB), "a large block that calloc gave");
+    expect_all_plain();
     return 0;
 }
