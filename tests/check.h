@@ -113,6 +113,19 @@ static inline bool all_zero(const void *p, size_t n) {
     return true;
 }
 
+// All of a file of /proc, as text that fits.
+static inline void read_whole(const char *path, char *text, size_t size) {
+    size_t n = 0;
+    ssize_t more;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    while ((more = read(fd, text + n, size - 1 - n)) > 0)
+        n += (size_t)more;
+    close(fd);
+    CHECK(n > 0 && n < size - 1);
+    text[n] = 0;
+}
+
 // Bytes of this process that are in memory now, exactly: statm's are some that each
 // core counts by itself, wrong by up to 128 KiB a core. Under ThreadSanitizer, which
 // keeps several of its own for each, always as many.
@@ -120,13 +133,8 @@ static inline size_t resident(void) {
 #ifdef __SANITIZE_THREAD__
     return 0;
 #endif
-    char text[512];
-    int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    CHECK(n > 0);
-    text[n] = 0;
+    char text[4096];
+    read_whole("/proc/self/smaps_rollup", text, sizeof text);
     char *rss = strstr(text, "\nRss:");
     CHECK(rss != NULL);
     return strtoul(rss + 5, NULL, 10) * KIB;
@@ -136,14 +144,7 @@ static inline size_t resident(void) {
 // /proc/self/smaps: hg, huge pages are asked for, or nh, none are to be there. NULL: any mapping.
 static inline bool mapping_has(const char *flag, const void *address) {
     static char text[1 << 18];
-    size_t n = 0;
-    ssize_t more;
-    int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    while ((more = read(fd, text + n, sizeof text - 1 - n)) > 0)
-        n += (size_t)more;
-    close(fd);
-    CHECK(n < sizeof text - 1);
+    read_whole("/proc/self/smaps", text, sizeof text);
     for (char *line = text, *end; (end = strstr(line, "VmFlags:")) != NULL; line = end + 1) {
         char *flags = end, *dash;
         CHECK((end = strchr(flags, '\n')) != NULL);

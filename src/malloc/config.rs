@@ -25,7 +25,7 @@ pub(super) struct Config {
     pub heaps: usize,
     /// `retain:SIZE`: how much memory of free blocks a region keeps from the OS
     /// at most, or as much as is used where that is more; and so for mappings that
-    /// were freed. What stays free goes back within half a second, as long as
+    /// were freed. What stays free begins to go back within half a second, as long as
     /// malloc is called at all. Default 128 MiB.
     pub retain: usize,
     /// `huge:SIZE`: blocks from this size on are mappings of their own, so that

@@ -13,14 +13,7 @@ static void expect_plain(const void *block, const char *what) {
 // Also the library's own data: all that can be written and holds a whole huge page.
 static void expect_all_plain(void) {
     static char text[1 << 16];
-    size_t n = 0;
-    ssize_t more;
-    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    while ((more = read(fd, text + n, sizeof text - 1 - n)) > 0)
-        n += (size_t)more;
-    close(fd);
-    CHECK(n < sizeof text - 1);
+    read_whole("/proc/self/maps", text, sizeof text);
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
         char *rest;
         uintptr_t first = strtoul(line, &rest, 16), behind = strtoul(rest + 1, &rest, 16);
