@@ -20,7 +20,7 @@
 use core::cell::{Cell as Owned, UnsafeCell};
 use core::ptr::{self, NonNull};
 
-use super::classes::{CELL, CLASSES, span_of};
+use super::classes::{CELL, CLASSES, SLAB};
 use super::config::Config;
 use super::currents::{self, Currents};
 use super::empties::Empties;
@@ -53,7 +53,7 @@ const LEAST_REFILLS: u32 = 2;
 const MOST_REFILLS: u32 = 8;
 /// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
-const _: () = assert!(CELL[LARGE] == 1024 && span_of(LARGE) / 1024 <= COUNT as usize);
+const _: () = assert!(CELL[LARGE] == 1024 && SLAB / 1024 <= COUNT as usize);
 /// A cache that has founded more slabs than this has no young ones: where some are
 /// young and many old, the processor could not foretell which way free goes.
 const CAREFUL: u32 = 32;
@@ -229,8 +229,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             fatal("free", "double free of", block);
         }
         let cache = own();
-        // This thread's own are here that stand in another unit than the slab's
-        // first, or whose contents are by chance the mark of a free cell.
+        // This thread's own are here whose contents are by chance the mark of a free cell.
         if entry.is_in(cache.address()) {
             if !(*slab).free(block.cast(), mark()) {
                 attend_own(slab);
@@ -576,7 +575,6 @@ impl Cache {
     /// # Safety
     /// The cache is the caller's.
     unsafe fn new_slab(&'static self, config: &Config, class: usize) -> *mut Slab {
-        let span = span_of(class);
         let taken = self.taken[class].get().saturating_add(1);
         self.taken[class].set(taken);
         let growing = taken > GROWING;
@@ -584,9 +582,9 @@ impl Cache {
         if self.founded.get() == CAREFUL + 1 {
             self.currents().iter().for_each(|slab| slab.entry().set_old());
         }
-        let empty = self.empties.take_span(span);
+        let empty = self.empties.take_oldest();
         let fresh = if empty.is_null() {
-            heaps::get(config, span, span, taken > DENSE)
+            heaps::get(config, SLAB, SLAB, taken > DENSE)
         } else {
             // SAFETY: the caller's slab, in no list now.
             let span = NonNull::new(unsafe { Slab::dissolve(empty) });
@@ -605,7 +603,7 @@ impl Cache {
                 // Most first slabs of a class are their only ones, and hardly used:
                 // what a former block left there goes back, but for the first cell.
                 let first = ((*slab).cell() as usize).next_multiple_of(PAGE);
-                platform::purge(fresh.block.as_ptr().byte_add(first), span - first);
+                platform::purge(fresh.block.as_ptr().byte_add(first), SLAB - first);
             }
             slab
         }
@@ -643,7 +641,7 @@ impl Cache {
             if shared::is_shared(self) || config.pool != 0 {
                 return release(config, slab);
             }
-            while self.empties.is_full((*slab).class) {
+            while self.empties.is_full() {
                 release(config, self.empties.take_oldest());
             }
             self.empties.keep(slab);

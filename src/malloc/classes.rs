@@ -1,4 +1,4 @@
-//! Size classes: the sizes that cells come in, and those of their slabs;
+//! Size classes: the sizes that cells come in, and that of the slabs they stand in;
 //! docs/classes.md has them as a table. May use: nothing.
 //!
 //! Steps of 16 bytes up to 128, then eight classes between a power of two and
@@ -10,9 +10,11 @@
 use crate::heap::ALIGNMENT;
 
 /// How many classes there are.
-pub(super) const CLASSES: usize = 77;
+pub(super) const CLASSES: usize = 68;
 /// The largest cell.
-pub(super) const MAX_SMALL: usize = 32 << 10;
+pub(super) const MAX_SMALL: usize = 16 << 10;
+/// A slab, in bytes: at least four cells.
+pub(super) const SLAB: usize = 64 << 10;
 
 /// The cells' sizes.
 pub(super) static CELL: [u32; CLASSES] = cells();
@@ -53,11 +55,6 @@ const fn inverses() -> [u64; CLASSES] {
     inverses
 }
 
-/// The bytes of a slab of this class: at least eight cells.
-pub(super) const fn span_of(class: usize) -> usize {
-    if CELL[class] as usize <= MAX_SMALL / 4 { 64 << 10 } else { 256 << 10 }
-}
-
 /// Whether an offset in a slab is that of a cell, without dividing: the product
 /// with the inverse is too large by less than the offset, in units of 2^-48, which
 /// does not matter below 2^48 over the cell's size.
@@ -69,10 +66,9 @@ pub(super) fn is_multiple(offset: usize, class: usize) -> bool {
 const _: () = {
     let cells = cells();
     assert!(cells[CLASSES - 1] as usize == MAX_SMALL);
-    assert!(span_of(0) >= 8 * cells[0] as usize);
+    assert!(SLAB >= 4 * MAX_SMALL);
     let mut class = 1;
     while class < CLASSES {
-        assert!(span_of(class) >= 8 * cells[class] as usize);
         assert!(cells[class] > cells[class - 1] && (cells[class] as usize).is_multiple_of(ALIGNMENT));
         // Waste: the smallest request that gets this cell is one more than
         // the cell before.

@@ -1,17 +1,14 @@
 //! The empty slabs that a cache keeps, as most classes that gave all cells back
-//! soon want some again. May use: `classes`, `slab`.
+//! soon want some again. May use: `slab`.
 
 // A `Cell` is a cell of a slab elsewhere.
 use core::cell::Cell as Owned;
 use core::ptr;
 
-use super::classes::span_of;
 use super::slab::Slab;
 
-/// How many a cache keeps at most.
-const MOST: usize = 16;
-/// How many bytes a cache keeps at most in them.
-const MOST_BYTES: usize = 512 << 10;
+/// How many a cache keeps at most: 512 KiB.
+const MOST: usize = 8;
 
 /// The empty slabs of one cache, from the oldest on; its owner's alone.
 pub(super) struct Empties {
@@ -19,7 +16,6 @@ pub(super) struct Empties {
     /// The classes of their cells.
     classes: [Owned<u8>; MOST],
     count: Owned<usize>,
-    bytes: Owned<usize>,
 }
 
 impl Empties {
@@ -29,12 +25,11 @@ impl Empties {
         slabs: [const { Owned::new(ptr::null_mut()) }; MOST],
         classes: [const { Owned::new(0) }; MOST],
         count: Owned::new(0),
-        bytes: Owned::new(0),
     };
 
-    /// Whether the oldest has to go before one of `class` can be kept.
-    pub fn is_full(&self, class: u8) -> bool {
-        self.count.get() == MOST || self.bytes.get() + span_of(usize::from(class)) > MOST_BYTES
+    /// Whether the oldest has to go before another can be kept.
+    pub fn is_full(&self) -> bool {
+        self.count.get() == MOST
     }
 
     /// Keeps a slab, for which there is room.
@@ -48,7 +43,6 @@ impl Empties {
             (*slab).set_empty();
             self.slabs[count].set(slab);
             self.classes[count].set((*slab).class);
-            self.bytes.set(self.bytes.get() + span_of(usize::from((*slab).class)));
         }
         self.count.set(count + 1);
     }
@@ -56,12 +50,6 @@ impl Empties {
     /// Takes the newest of a class; null without one.
     pub fn take(&self, class: usize) -> *mut Slab {
         let place = self.classes[..self.count.get()].iter().rposition(|other| usize::from(other.get()) == class);
-        place.map_or(ptr::null_mut(), |place| self.remove(place))
-    }
-
-    /// Takes the oldest of the slabs of so many bytes; null without one.
-    pub fn take_span(&self, bytes: usize) -> *mut Slab {
-        let place = self.classes[..self.count.get()].iter().position(|other| span_of(other.get().into()) == bytes);
         place.map_or(ptr::null_mut(), |place| self.remove(place))
     }
 
@@ -77,7 +65,6 @@ impl Empties {
 
     fn remove(&self, place: usize) -> *mut Slab {
         let slab = self.slabs[place].get();
-        self.bytes.set(self.bytes.get() - span_of(usize::from(self.classes[place].get())));
         let last = self.count.get() - 1;
         for next in place..last {
             self.slabs[next].set(self.slabs[next + 1].get());

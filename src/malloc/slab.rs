@@ -1,4 +1,4 @@
-//! Slabs: spans cut into equal cells. A slab's entry and header stand in its
+//! Slabs: spans of 64 KiB cut into equal cells. A slab's entry and header stand in its
 //! region's directory, not in the slab, and are found from a cell's address alone:
 //! the entry has what anyone may ask, the header what is the owner's. May use:
 //! `classes`, `entry`, `message`, `outbox`, `remote`, `tables`, `platform`.
@@ -24,12 +24,12 @@ use core::iter;
 use core::mem::offset_of;
 use core::ptr;
 
-use super::classes::{CELL, CLASSES, span_of};
-use super::entry::{Entry, Kind};
+use super::classes::{CELL, SLAB};
+use super::entry::Entry;
 use super::message::fatal;
 use super::outbox::Outbox;
 use super::remote::{Cell, Chain, Inbox, Others};
-use super::tables::{Place, UNIT, UNIT_SHIFT, end, mark};
+use super::tables::{Place, end, mark};
 use crate::platform::{self, PAGE};
 
 /// Of cells up to this size, in bytes, a page is taken into use at once.
@@ -83,15 +83,6 @@ unsafe impl Sync for Slab {}
 
 const _: () = assert!(size_of::<Slab>() == 128);
 
-// A slab is some whole units, and aligned to its size.
-const _: () = {
-    let mut class = 0;
-    while class < CLASSES {
-        assert!(span_of(class) >= UNIT && span_of(class).is_power_of_two());
-        class += 1;
-    }
-};
-
 /// The current slab of a thread that has none of a class: without free cells, ever.
 pub(super) static NO_SLAB: Slab = Slab::NONE;
 
@@ -117,20 +108,15 @@ impl Slab {
     /// are as the OS gave them.
     ///
     /// # Safety
-    /// The span is the caller's, `span_of(class)` bytes at a multiple of that many, in
-    /// a region for slabs, and so are its entries and headers.
+    /// The span is the caller's, `SLAB` bytes at a multiple of that many, in a region for
+    /// slabs, and so are its entry and header.
     pub unsafe fn found(base: *mut u8, class: usize, zero: bool) -> *mut Slab {
-        let span = span_of(class);
-        // SAFETY: the entries of the span, one after the other: the span lies
-        // within a chunk, as it is aligned to its size.
+        // SAFETY: the caller's promise.
         unsafe {
             let place = Place::of(base);
-            place.entry().write(Entry::new(Kind::Head, class as u8));
-            for unit in 1..span >> UNIT_SHIFT {
-                place.entry().add(unit).write(Entry::new(Kind::Tail, unit as u8));
-            }
+            place.entry().write(Entry::of_slab(class as u8));
             place.header().write(Slab {
-                capacity: (span / CELL[class] as usize) as u16,
+                capacity: (SLAB / CELL[class] as usize) as u16,
                 zero,
                 class: class as u8,
                 base,
@@ -140,7 +126,7 @@ impl Slab {
         }
     }
 
-    /// Takes the entries of a slab out of use, and the marks off its cells:
+    /// Takes the entry of a slab out of use, and the marks off its cells:
     /// whoever gets the span next may copy what he finds there. A cell without
     /// the mark is in use, and another was freed twice: that ends the process, and so
     /// does a cell that another thread freed since the slab was idle. The span.
@@ -161,10 +147,7 @@ impl Slab {
                 }
                 (*cell).mark = ptr::null();
             }
-            let entry = Place::of(base).entry();
-            for unit in 0..span_of(usize::from((*this).class)) >> UNIT_SHIFT {
-                entry.add(unit).write(Entry::NONE);
-            }
+            Place::of(base).entry().write(Entry::NONE);
             base
         }
     }
@@ -174,15 +157,10 @@ impl Slab {
     /// # Safety
     /// As [`Place::of`]; the slab, if there is one, stays in being.
     pub unsafe fn find(address: *const u8) -> Option<(*mut Slab, &'static Entry)> {
-        // SAFETY: the caller's promise; a tail says how far its head is.
+        // SAFETY: the caller's promise.
         unsafe {
             let place = Place::of(address);
-            let units = match (*place.entry()).kind {
-                Kind::None => return None,
-                Kind::Head => 0,
-                Kind::Tail => usize::from((*place.entry()).class),
-            };
-            Some((place.header().sub(units), &*place.entry().sub(units)))
+            (*place.entry()).is_slab.then(|| (place.header(), &*place.entry()))
         }
     }
 
@@ -373,7 +351,7 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe {
             (*cell).mark = mark();
-            let (others, base) = (&raw mut (*this).others, entry.base(cell.cast()));
+            let (others, base) = (&raw mut (*this).others, base_of(cell.cast()));
             match outbox {
                 Some(outbox) => outbox.put(others, base, cell, entry.cell()),
                 None => {
@@ -518,6 +496,11 @@ impl Slab {
             State::Empty => 0,
         }
     }
+}
+
+/// Where the slab starts that an address lies in.
+fn base_of(address: *mut u8) -> *mut u8 {
+    address.map_addr(|address| address & !(SLAB - 1))
 }
 
 /// What is wrong with a cell that is not marked as it should be.

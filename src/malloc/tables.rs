@@ -4,14 +4,14 @@
 //! May use: `classes`, `entry`, `remote`'s cells, `slab`'s header, `platform`.
 //!
 //! Each chunk of the address space has a *directory*: an entry and a slab header
-//! for each [`UNIT`] of 64 KiB. A chunk without one is looked up in the static's
+//! for each *unit* of it in which a slab may stand, as large as a slab. A chunk without one is looked up in the static's
 //! own beginning, which is zeros.
 
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, CLASSES, MAX_SMALL};
+use super::classes::{CELL, CLASSES, MAX_SMALL, SLAB};
 use super::entry::Entry;
 use super::remote::Cell;
 use super::slab::Slab;
@@ -23,10 +23,8 @@ pub(super) const CHUNK: usize = 1 << CHUNK_SHIFT;
 pub(super) const CHUNK_SHIFT: u32 = 26;
 /// Chunks of the user's half of a 48-bit address space.
 pub(super) const CHUNKS: usize = 1 << (47 - CHUNK_SHIFT);
-/// What an entry stands for, and the alignment of slabs: 64 KiB.
-pub(super) const UNIT: usize = 1 << UNIT_SHIFT;
-pub(super) const UNIT_SHIFT: u32 = 16;
-const UNITS: usize = CHUNK / UNIT;
+const UNITS: usize = CHUNK / SLAB;
+const UNIT_SHIFT: u32 = SLAB.trailing_zeros();
 
 /// The directory of a chunk: its entries, and then its slab headers.
 pub(super) const DIRECTORY: usize = HEADERS + UNITS * size_of::<Slab>();
