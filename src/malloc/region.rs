@@ -164,8 +164,23 @@ pub(super) struct Region {
     cursor: usize,
     /// Pages that were in a block since the OS gave them: not known zeros.
     touched: Bits,
+    /// What the manager refused since a block was freed or got another size: without an
+    /// alignment, and with one. It would refuse again what asks for as much or more.
+    refused: [Refused; 2],
     /// Blocks that got another size where they stood.
     pub resized_in_place: u64,
+}
+
+/// A request that was refused.
+#[derive(Clone, Copy)]
+struct Refused {
+    size: usize,
+    align: usize,
+}
+
+impl Refused {
+    /// No request is as large.
+    const NOTHING: [Refused; 2] = [Refused { size: usize::MAX, align: 0 }; 2];
 }
 
 /// The part of a region that a guarantee is of, in bytes: all of it, or under
@@ -299,6 +314,7 @@ impl Region {
                 aging: Bits(base.byte_add(aging).cast()),
                 cursor: 0,
                 touched: Bits(base.byte_add(touched).cast()),
+                refused: Refused::NOTHING,
                 resized_in_place: 0,
             }));
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -434,24 +450,24 @@ impl Region {
         now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 10
     }
 
-    /// Whether any page that a block touches never was in one since the OS gave it.
-    fn is_new(&self, block: NonNull<u8>, bytes: usize) -> bool {
-        let (first, end) = self.pages(block, bytes, true);
-        let mut new = false;
-        self.touched.over(first, end, |word, mask| new |= !*word & mask != 0);
-        new
+    /// Whether any of the pages `first..end` never was in a block since the OS gave it.
+    fn is_new(&self, first: usize, end: usize) -> bool {
+        let mut new = 0;
+        self.touched.over(first, end, |word, mask| new |= !*word & mask);
+        new != 0
     }
 
     /// Notes that pages are in use; whether those that the block has alone are
     /// as the OS gave them.
     fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let (first, end) = self.pages(block, bytes, true);
-        let mut zero = self.is_new(block, bytes);
-        if zero {
+        let zero = self.is_new(first, end) && {
             let (inner, inner_end) = self.pages(block, bytes, false);
-            self.touched.over(inner, inner_end, |word, mask| zero &= *word & mask == 0);
+            let mut old = 0;
+            self.touched.over(inner, inner_end, |word, mask| old |= *word & mask);
             self.touched.over(first, end, |word, mask| *word |= mask);
-        }
+            old == 0
+        };
         if self.dirty_pages > 0 {
             let mut cleaned = 0;
             self.dirty.over(first, end, |word, mask| {
@@ -467,14 +483,22 @@ impl Region {
     /// new memory and is not to `grow`. `dense` says that it is worth huge
     /// pages.
     pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
+        if self.refused.iter().any(|refused| size >= refused.size && align >= refused.align) {
+            return None;
+        }
         let (block, bytes) = each!(&mut self.manager, manager => {
             let used = manager.used();
             let block = if align <= ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) };
-            (block?, manager.used() - used)
+            (block, manager.used() - used)
         });
+        let Some(block) = block else {
+            self.refused[usize::from(align > ALIGNMENT)] = Refused { size, align };
+            return None;
+        };
         // What is more aligned than the region may stand within its window.
         let bytes = if align <= CHUNK { bytes } else { self.usable_size(block.as_ptr())? };
-        let wanted = grow || !self.is_new(block, bytes);
+        let (first, end) = self.pages(block, bytes, true);
+        let wanted = grow || !self.is_new(first, end);
         if wanted {
             self.handed += size;
             self.dense += if dense { size } else { 0 };
@@ -493,6 +517,7 @@ impl Region {
     /// As there.
     pub unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
         let freed = each!(&mut self.manager, manager => manager.release(block))?;
+        self.refused = Refused::NOTHING;
         // Of the pages that the block had a part of, those that are now wholly
         // free.
         let start = (block.addr() & !(PAGE - 1)).max(freed.hole.next_multiple_of(PAGE));
@@ -512,6 +537,7 @@ impl Region {
 
     /// Extends a block where it stands; see [`Manager::extend`].
     pub fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<(), ExtendError> {
+        self.refused = Refused::NOTHING;
         let old = each!(&self.manager, manager => manager.usable_size(block)).ok_or(ExtendError::NotFound)?;
         let same = each!(&mut self.manager, manager => manager.extend_in_place(block, size))?;
         let bytes = self.usable_size(block).ok_or(ExtendError::NotFound)?;
@@ -531,6 +557,7 @@ impl Region {
     /// # Safety
     /// As [`Manager::extend`].
     pub unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
+        self.refused = Refused::NOTHING;
         let old = self.usable_size(block);
         // SAFETY: the caller's promise.
         let new = unsafe { each!(&mut self.manager, manager => manager.extend(block, size)) }?;
