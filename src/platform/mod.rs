@@ -20,7 +20,7 @@ pub(crate) use {environment::variable, memory::*, slot::*};
 use core::ffi::{CStr, c_void};
 #[cfg(not(feature = "std"))]
 use core::ptr;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// Runs `call` and puts errno back: what a lock or free() asks of the kernel is
 /// no business of the program's.
@@ -50,6 +50,31 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
     keeping_errno(|| unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1)
     });
+}
+
+/// Whether this process has no other thread: one is made by libc's functions, which say so
+/// before it runs. False where libc does not tell.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn is_single_threaded() -> bool {
+    let single: *const AtomicU8;
+    // SAFETY: reads where the loader put the variable, null where there is none: glibc has it
+    // from 2.32 on, for those who can do without an atomic operation then.
+    unsafe {
+        core::arch::asm!(
+            ".weak __libc_single_threaded",
+            "mov {t}, qword ptr [rip + __libc_single_threaded@GOTPCREL]",
+            t = out(reg) single,
+            options(nostack, preserves_flags, readonly, pure),
+        );
+        !single.is_null() && (*single).load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Elsewhere nobody asks libc.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn is_single_threaded() -> bool {
+    false
 }
 
 /// Sets errno.

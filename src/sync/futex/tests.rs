@@ -57,6 +57,11 @@ impl AtomicU32 {
     }
 }
 
+/// A model has several.
+pub(super) fn is_single_threaded() -> bool {
+    false
+}
+
 /// futex(2): what the word is, the kernel asks under the lock of the queue.
 pub(super) fn futex_wait(word: &AtomicU32, value: u32) {
     let futex = word.futex();
