@@ -50,7 +50,7 @@ const SORT: usize = 256;
 /// few.
 const LEAST_REFILLS: u32 = 2;
 /// The same while the clock stands still, to which it doubles.
-const MOST_REFILLS: u32 = 8;
+const MOST_REFILLS: u32 = 16;
 /// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
 const _: () = assert!(CELL[LARGE] == 1024 && SLAB / 1024 <= COUNT as usize);

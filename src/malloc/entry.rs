@@ -62,7 +62,9 @@ impl Entry {
 
     /// Ends its being young.
     pub fn set_old(&self) {
-        self.owner.store(self.owner.load(Ordering::Relaxed) | OLD, Ordering::Relaxed);
+        if self.is_young() {
+            self.owner.store(self.owner.load(Ordering::Relaxed) | OLD, Ordering::Relaxed);
+        }
     }
 
     /// The class of the slab's cells.
