@@ -5,8 +5,9 @@
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
-//! cells from. A slab in which other threads freed cells is in the *inbox* of its
-//! owner's cache, who looks there before it takes anything new.
+//! cells from. A slab in which other threads freed cells is in an *inbox* of its
+//! owner's cache, of which there is one for each class: there it looks before it
+//! takes anything new.
 //!
 //! No cell is given out that does not bear the mark of a free one, and none that
 //! is in use does: whatever was freed twice, no block gets two owners.
@@ -40,17 +41,18 @@ use crate::platform::{self, PAGE};
 const COUNT: u32 = 64;
 /// How many slabs of the shared cache a tick counts at most.
 const TIDY: usize = 16;
-/// How many slabs of its inbox one slow malloc looks at at most, so that its
-/// time has a bound however many are there: before it takes cells that were
-/// never used, and before a new slab.
+/// How many slabs of an inbox one slow malloc looks at at most, so that its time has a
+/// bound however many are there.
+pub(super) const SORT: usize = 16;
+/// How many inboxes the chores look at, and at how many slabs in them, at most.
+const INBOXES: usize = 8;
 const SORT_FEW: usize = 2;
-const SORT: usize = 256;
 
 /// A refill in so many does the chores: a program whose slabs are nearly empty has
 /// few.
 const LEAST_REFILLS: u32 = 2;
 /// The same while the clock stands still, to which it doubles.
-const MOST_REFILLS: u32 = 16;
+const MOST_REFILLS: u32 = 32;
 /// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
 const _: () = assert!(CELL[LARGE] == 1024 && SLAB / 1024 <= COUNT as usize);
@@ -66,7 +68,7 @@ const GROWING: u8 = 4;
 /// A cache, but for what malloc uses at once, which is in [`currents`].
 ///
 /// Invariant: a cache is one thread's, or nobody's, or, where it is the shared
-/// one, belongs to whoever holds its lock. Others send to its inbox.
+/// one, belongs to whoever holds its lock. Others send to its inboxes.
 #[repr(C, align(64))]
 pub(super) struct Cache {
     pub lists: Lists,
@@ -86,7 +88,12 @@ pub(super) struct Cache {
     seen: [Owned<*const Cell>; CLASSES - LARGE],
     /// The next of those that wait for a thread.
     pub next: Owned<*const Cache>,
-    inbox: Inbox,
+    /// For each class the inbox of its slabs, and a bit where it is open: not before the
+    /// cache has such.
+    inboxes: [Inbox; CLASSES],
+    open: Owned<u128>,
+    /// The inbox that the next chores look at first.
+    cursor: Owned<usize>,
     outbox: UnsafeCell<Outbox>,
 }
 
@@ -307,11 +314,7 @@ fn with_cache(config: &Config) -> &'static Cache {
 #[inline(never)]
 fn adopt(config: &Config) -> &'static Cache {
     let cache = match shared::take_idle() {
-        Some(cache) => {
-            // SAFETY: the cache is this thread's from here on, and `leave` closed it.
-            unsafe { cache.inbox.open() };
-            cache
-        }
+        Some(cache) => cache,
         None => {
             let Some(fresh) = heaps::get(config, size_of::<Cache>(), align_of::<Cache>(), false) else {
                 return &NO_CACHE;
@@ -345,7 +348,7 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
         cache.release_empties(config);
         shared::take_over(cache);
         cache.founded.set(0);
-        cache.inbox.close();
+        cache.close_inboxes();
         shared::keep_idle(cache);
     }
 }
@@ -390,6 +393,15 @@ pub(super) fn free_bytes() -> usize {
     bytes
 }
 
+/// The places of the bits that are set.
+fn bits(mut word: u128) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
 /// What the unsafe functions here ask for: the cache is the caller's.
 impl Cache {
     // What a cache is written from, not what many share.
@@ -405,7 +417,9 @@ impl Cache {
         due: Owned::new(0),
         seen: [const { Owned::new(ptr::null()) }; CLASSES - LARGE],
         next: Owned::new(ptr::null()),
-        inbox: Inbox::EMPTY,
+        inboxes: [const { Inbox::EMPTY }; CLASSES],
+        open: Owned::new(0),
+        cursor: Owned::new(0),
         outbox: UnsafeCell::new(Outbox::EMPTY),
     };
 
@@ -436,8 +450,27 @@ impl Cache {
     /// # Safety
     /// The slab is the caller's, and in no list.
     pub unsafe fn claim(&'static self, slab: *mut Slab) {
-        // SAFETY: the caller's promise.
-        unsafe { (*slab).set_owner(self.address(), (&raw const self.inbox).cast_mut()) };
+        // SAFETY: the caller's promise; an inbox without a bit was closed, or never used.
+        unsafe {
+            let class = usize::from((*slab).class);
+            let inbox = &self.inboxes[class];
+            if self.open.get() >> class & 1 == 0 {
+                inbox.open();
+                self.open.set(self.open.get() | 1 << class);
+            }
+            (*slab).set_owner(self.address(), ptr::from_ref(inbox).cast_mut());
+        }
+    }
+
+    /// Closes the inboxes that slabs had, as none has them any more.
+    ///
+    /// # Safety
+    /// The cache is the caller's, without slabs, and all was received.
+    unsafe fn close_inboxes(&self) {
+        for class in bits(self.open.replace(0)) {
+            // SAFETY: the caller's promise.
+            unsafe { self.inboxes[class].close() };
+        }
     }
 
     /// Makes another slab current of which the thread knows that it has cells, in place of
@@ -495,8 +528,8 @@ impl Cache {
     }
 
     /// Does now and then, from a refill, what is due: looks at the clock, gives back
-    /// what nobody wanted, sends what is in the outbox, and looks at a few slabs of the
-    /// inbox, as those of other classes may be empty.
+    /// what nobody wanted, sends what is in the outbox, and looks at a few slabs of some
+    /// inboxes, as those may be empty.
     ///
     /// # Safety
     /// The cache is the caller's.
@@ -517,14 +550,22 @@ impl Cache {
                 self.release_empties(config);
             }
             (*self.outbox.get()).send();
-            self.sort(config, SORT_FEW);
+            let mut looked = 0;
+            for _ in 0..INBOXES {
+                let class = self.cursor.get();
+                self.cursor.set((class + 1) % CLASSES);
+                looked += self.sort(config, class, SORT_FEW - looked);
+                if looked == SORT_FEW {
+                    break;
+                }
+            }
         }
     }
 
     /// Finds cells of a class of which the thread knows none in its slabs: the slab
     /// that they are in; null where that is the current one, or there is no memory.
-    /// What others freed in the current slab comes first: that takes one look, and
-    /// the inbox one for each slab.
+    /// What others freed in the current slab comes first, for which it need not go to the
+    /// inbox.
     ///
     /// # Safety
     /// The cache is the caller's.
@@ -535,7 +576,12 @@ impl Cache {
             if current.is_some_and(|current| current.collect_early()) {
                 return ptr::null_mut();
             }
-            if let Some(slab) = self.find_received(config, class, SORT_FEW) {
+            self.sort(config, class, SORT);
+            if self.currents().has_free(class) {
+                return ptr::null_mut();
+            }
+            let slab = self.lists.take_partial(class);
+            if !slab.is_null() {
                 return slab;
             }
             if !shared::is_shared(self) {
@@ -548,24 +594,7 @@ impl Cache {
             if current.is_some_and(|current| current.has_fresh()) {
                 return ptr::null_mut();
             }
-            self.find_received(config, class, SORT).unwrap_or_else(|| self.new_slab(config, class))
-        }
-    }
-
-    /// Sorts the inbox and says as [`Cache::find_cells`] where cells of the class
-    /// are then, if there are any.
-    ///
-    /// # Safety
-    /// The cache is the caller's.
-    unsafe fn find_received(&self, config: &Config, class: usize, most: usize) -> Option<*mut Slab> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.sort(config, most);
-            if self.currents().has_free(class) {
-                return Some(ptr::null_mut());
-            }
-            let slab = self.lists.take_partial(class);
-            (!slab.is_null()).then_some(slab)
+            self.new_slab(config, class)
         }
     }
 
@@ -663,41 +692,36 @@ impl Cache {
         }
     }
 
-    /// Whether no other thread has freed in its slabs since the last look.
-    pub fn has_received_nothing(&self) -> bool {
-        self.inbox.is_empty()
+    /// Whether no other thread has freed in its slabs of a class since the last look;
+    /// anyone may ask.
+    pub fn has_received_nothing(&self, class: usize) -> bool {
+        self.inboxes[class].is_empty()
     }
 
-    /// Looks at some slabs in which others freed.
-    ///
-    /// # Safety
-    /// The cache is the caller's.
-    pub unsafe fn receive(&self, config: &Config) {
-        // SAFETY: the caller's promise.
-        unsafe { self.sort(config, SORT) };
-    }
-
-    /// Looks at all of them: those that an earlier look left, and the others.
+    /// Looks at all slabs in which others freed: those that an earlier look left, and the
+    /// others.
     ///
     /// # Safety
     /// The cache is the caller's.
     unsafe fn receive_all(&self, config: &Config) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.sort(config, usize::MAX);
-            self.sort(config, usize::MAX);
+        for class in bits(self.open.get()) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.sort(config, class, usize::MAX);
+                self.sort(config, class, usize::MAX);
+            }
         }
     }
 
-    /// Looks at no more than `most` slabs of the inbox: takes the cells that others
-    /// freed in them.
+    /// Looks at no more than `most` slabs of a class's inbox: takes the cells that others
+    /// freed in them. How many they were.
     ///
     /// # Safety
     /// The cache is the caller's.
-    unsafe fn sort(&self, config: &Config, most: usize) {
-        let inbox = (&raw const self.inbox).cast_mut();
+    pub unsafe fn sort(&self, config: &Config, class: usize, most: usize) -> usize {
+        let inbox = (&raw const self.inboxes[class]).cast_mut();
         // SAFETY: the caller's promise; what the inbox has received is the cache's.
-        unsafe { Inbox::sort(inbox, most, |others| self.take_remote(config, Slab::of(others))) };
+        unsafe { Inbox::sort(inbox, most, |others| self.take_remote(config, Slab::of(others))) }
     }
 
     /// Adds a slab's remote cells to its free ones.

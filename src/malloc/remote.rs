@@ -17,7 +17,8 @@
 //! early, while the slab is still in the inbox; until it was received from there,
 //! its header must stay. A slab may get another owner at any time; an owner that
 //! finds a slab in its inbox that is not its own any more sends it on. An inbox that
-//! loses its owner is closed, so that no slab waits where nobody looks.
+//! loses its owner is closed, so that no slab waits where nobody looks. A cache has
+//! an inbox for each class, so that who wants a cell finds slabs that have some.
 //!
 //! `make model` runs all this in every order that threads and memory may take.
 
@@ -90,9 +91,7 @@ pub(super) struct Others {
 /// on its way there: they were taken early.
 const AWAITED: u64 = 1;
 
-/// Where other threads push the slabs in which they freed cells: on a cache
-/// line of its own.
-#[repr(align(64))]
+/// Where other threads push the slabs in which they freed cells.
 pub(super) struct Inbox {
     /// The latest of them, or [`CLOSED`].
     slabs: AtomicPtr<Others>,
@@ -227,9 +226,9 @@ impl Inbox {
     pub const EMPTY: Inbox =
         Inbox { slabs: AtomicPtr::new(ptr::null_mut()), pending: UnsafeCell::new(ptr::null_mut()) };
 
-    /// Whether no slab has come since the last [`Inbox::sort`].
+    /// Whether no slab has come since the last [`Inbox::sort`], or can.
     pub fn is_empty(&self) -> bool {
-        self.slabs.load(Ordering::Relaxed).is_null()
+        self.slabs.load(Ordering::Relaxed) <= CLOSED
     }
 
     /// Opens it again, for a new owner.
@@ -276,26 +275,24 @@ impl Inbox {
 
     /// Looks at no more than `most` slabs: those that an earlier call left, else
     /// those that came since. `receive` gets each that is the owner's, and must
-    /// [take](Others::take) its cells; the others are sent on.
+    /// [take](Others::take) its cells; the others are sent on. How many it looked at.
     ///
     /// # Safety
     /// The inbox is the caller's.
     #[inline]
-    pub unsafe fn sort(this: *mut Inbox, most: usize, mut receive: impl FnMut(*mut Others)) {
+    pub unsafe fn sort(this: *mut Inbox, most: usize, mut receive: impl FnMut(*mut Others)) -> usize {
         // SAFETY: slabs in the inbox are the owner's, but for those that came
         // too late for an earlier one.
         unsafe {
             let mut slab = *(*this).pending.get();
             if slab.is_null() {
                 if (*this).is_empty() {
-                    return;
+                    return 0;
                 }
                 slab = (*this).slabs.swap(ptr::null_mut(), Ordering::Acquire);
             }
-            for _ in 0..most {
-                if slab.is_null() {
-                    break;
-                }
+            let mut looked = 0;
+            while looked < most && !slab.is_null() {
                 // Before the slab may be in an inbox again.
                 let next = (*slab).next.load(Ordering::Relaxed);
                 if (*slab).inbox() == this {
@@ -304,8 +301,10 @@ impl Inbox {
                     Others::notify(slab);
                 }
                 slab = next;
+                looked += 1;
             }
             *(*this).pending.get() = slab;
+            looked
         }
     }
 }

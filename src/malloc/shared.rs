@@ -6,7 +6,7 @@ use core::{mem, ptr};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
-use super::cache::{Cache, release};
+use super::cache::{Cache, SORT, release};
 use super::classes::CLASSES;
 use super::config::Config;
 use super::currents::Currents;
@@ -45,13 +45,13 @@ pub(super) fn lock() -> (MutexGuard<'static, FutexLock, ()>, &'static Cache) {
 /// Takes a slab with free cells out, for another cache, which then owns it;
 /// null where there is none.
 pub(super) fn take(config: &Config, class: usize, cache: &'static Cache) -> *mut Slab {
-    if !CACHE.lists.has_partial(class) && CACHE.has_received_nothing() {
+    if !CACHE.lists.has_partial(class) && CACHE.has_received_nothing(class) {
         return ptr::null_mut();
     }
     let (_lock, shared) = lock();
     // SAFETY: the shared cache, under its lock.
     unsafe {
-        shared.receive(config);
+        shared.sort(config, class, SORT);
         let slab = shared.lists.take_partial(class);
         if !slab.is_null() {
             cache.claim(slab);
@@ -108,14 +108,15 @@ pub(super) unsafe fn take_over(cache: &Cache) {
     }
 }
 
-/// Counts slabs whose threads had no time to, no more than `most`, and gives back
-/// the spans of the empty ones.
+/// Takes what others freed, and counts slabs whose threads had no time to, no more than
+/// `most` slabs in all, and gives back the spans of the empty ones.
 pub(super) fn tidy(config: &Config, most: usize) {
     let (_lock, shared) = lock();
     let mut left = most;
     // SAFETY: the shared cache, under its lock.
     unsafe {
         for class in 0..CLASSES {
+            left -= shared.sort(config, class, left);
             while let Some(slab) = shared.lists.partial(class).next().filter(|&slab| !(*slab).is_counted()) {
                 if left == 0 {
                     return;

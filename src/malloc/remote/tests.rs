@@ -7,7 +7,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread;
 
-use super::{Cell, Chain, Inbox, Others, ptr};
+use super::{CLOSED, Cell, Chain, Inbox, Ordering, Others, ptr};
 
 const CELLS: usize = 3;
 /// What each of two threads frees.
@@ -172,18 +172,10 @@ impl Handle {
     }
 
     /// Another thread starts: with the cache that waits for one, if there is
-    /// one; its inbox.
+    /// one; its inbox, which may be closed as yet.
     fn adopt(self) -> *mut Inbox {
         // SAFETY: the heap lives as long as the model.
-        unsafe {
-            match (*self.0).idle.lock().unwrap().pop() {
-                Some(idle) => {
-                    (*idle).open();
-                    idle
-                }
-                None => self.second(),
-            }
-        }
+        unsafe { (*self.0).idle.lock().unwrap().pop().unwrap_or(self.second()) }
     }
 
     /// It takes a slab from the shared cache; false where there is none.
@@ -195,6 +187,9 @@ impl Handle {
             shared.retain(|&slab| !is_released(slab));
             let slab = shared.pop();
             if let Some(slab) = slab {
+                if (*inbox).slabs.load(Ordering::Relaxed) == CLOSED {
+                    (*inbox).open();
+                }
                 (*slab).others.set_inbox(inbox);
             }
             slab.is_some()
