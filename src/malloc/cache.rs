@@ -484,6 +484,12 @@ impl Cache {
         unsafe {
             let next = self.lists.take_partial(class);
             if !next.is_null() {
+                // Of large cells the next slab's turn comes soon.
+                if class >= LARGE
+                    && let Some(after) = self.lists.partial(class).next()
+                {
+                    platform::prefetch((*after).first_free());
+                }
                 self.replace(currents, next);
             }
             !next.is_null()
