@@ -126,7 +126,7 @@ pub(super) fn own() -> &'static Cache {
 pub(super) unsafe fn free(block: *mut u8) {
     // SAFETY: a header is its owner's alone; without a slab an entry has no owner.
     unsafe {
-        let (cache, place, cell) = (own(), Place::of(block), block.cast::<Cell>());
+        let (cache, place, cell) = (own(), Place::of_block(block), block.cast::<Cell>());
         platform::unless_equal!(
             place.directory,
             place.unit,

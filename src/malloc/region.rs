@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use super::config::{HeapKind, MAX_HEAPS};
 use super::huge_pages;
 use super::slab::Slab;
-use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY};
+use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY, REACH};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, HUGE_PAGE, PAGE};
 
@@ -278,6 +278,11 @@ impl Region {
             let memory = unsafe { platform::commit(base.as_ptr(), (first * step).min(bytes)) };
             if !memory {
                 return None;
+            }
+            let (memory, read) = ((first * step).min(bytes), (end + REACH).min(bytes));
+            if plan.slabs && read > memory {
+                // SAFETY: as above.
+                unsafe { platform::let_read(base.as_ptr().byte_add(memory), read - memory) };
             }
         }
         // SAFETY: the caller's promise.

@@ -37,6 +37,15 @@ const _: () = assert!(size_of::<Entry>() == 1 << ENTRY_SHIFT);
 /// Sizes of cells are looked up in steps of the alignment.
 const STEPS: usize = MAX_SMALL / ALIGNMENT;
 
+/// The bits of an address of which a block has none.
+const UNALIGNED: u32 = ALIGNMENT as u32 - 1;
+/// Where these bits come to be when an address is rotated so that the number of its unit
+/// becomes the place of an entry: above that.
+const UNALIGNED_PLACE: u32 = UNALIGNED.rotate_right(UNIT_SHIFT - ENTRY_SHIFT);
+/// So many bytes from the start of a directory on are read to free what is no block: 16
+/// MiB. They are to be readable, and hold no address of a cache but in entries.
+pub(super) const REACH: usize = (UNALIGNED_PLACE as usize + DIRECTORY).next_power_of_two();
+
 /// All of it. Zeros at first.
 ///
 /// Invariant: `class` is written by [`fill`] alone.
@@ -52,6 +61,9 @@ struct Tables {
 
 // SAFETY: see the invariant, and what `fill` asks for.
 unsafe impl Sync for Tables {}
+
+// Directories are told apart from `none` by their distance, which is no address.
+const _: () = assert!(size_of::<Tables>() >= REACH);
 
 static TABLES: Tables = Tables {
     none: [0; DIRECTORY],
@@ -128,11 +140,32 @@ impl Place {
     /// `address` is below 2^47: it was a pointer.
     #[inline(always)]
     pub unsafe fn of(address: *const u8) -> Place {
+        // SAFETY: the caller's promise.
+        unsafe { Place::of_some(address, 0) }
+    }
+
+    /// The same of a block that is to be freed. For an address that is not aligned as
+    /// blocks are, it is one where no entry is, but there is something to read: so free
+    /// need not ask.
+    ///
+    /// # Safety
+    /// As [`Place::of`].
+    #[inline(always)]
+    pub unsafe fn of_block(address: *const u8) -> Place {
+        // SAFETY: the caller's promise.
+        unsafe { Place::of_some(address, UNALIGNED_PLACE) }
+    }
+
+    /// The same, and as many bytes behind it as the bits of `beside` say that the address
+    /// has.
+    #[inline(always)]
+    unsafe fn of_some(address: *const u8, beside: u32) -> Place {
         let tables = platform::in_register(&raw const TABLES);
         // SAFETY: the caller's promise; each leads to a directory, `none` where
         // it is 0.
         let chunk = unsafe { (*tables).directory.get_unchecked(address.addr() >> CHUNK_SHIFT) }.load(Ordering::Relaxed);
-        let unit = (address.addr() >> (UNIT_SHIFT - ENTRY_SHIFT)) as u32 & ((UNITS as u32 - 1) << ENTRY_SHIFT);
+        let units = (UNITS as u32 - 1) << ENTRY_SHIFT;
+        let unit = (address.addr() as u32).rotate_right(UNIT_SHIFT - ENTRY_SHIFT) & (units | beside);
         let mark: *const u8 = tables.cast();
         Place { directory: mark.cast_mut().wrapping_byte_add(chunk), unit: unit as usize, mark }
     }

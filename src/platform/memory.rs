@@ -71,6 +71,15 @@ pub(crate) fn map_memory_at(address: usize, bytes: usize) -> Option<NonNull<u8>>
     map_at(address, bytes, libc::PROT_READ | libc::PROT_WRITE)
 }
 
+/// Lets reserved addresses be read, as zeros; they still have no memory.
+///
+/// # Safety
+/// As [`commit`].
+pub(crate) unsafe fn let_read(base: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    keeping_errno(|| unsafe { libc::syscall(libc::SYS_mprotect, base, bytes, libc::PROT_READ) });
+}
+
 /// Makes reserved addresses memory that can be read and written; false where
 /// the kernel refuses.
 ///
