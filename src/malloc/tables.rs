@@ -4,8 +4,8 @@
 //! May use: `classes`, `entry`, `remote`'s cells, `slab`'s header, `platform`.
 //!
 //! Each chunk of the address space has a *directory*: an entry and a slab header
-//! for each *unit* of it in which a slab may stand, as large as a slab. A chunk without one is looked up in the static's
-//! own beginning, which is zeros.
+//! for each *unit* of it, which is as large as a slab. A chunk without one is looked
+//! up in the static's own beginning, which is zeros.
 
 use core::cell::UnsafeCell;
 use core::ptr;
@@ -42,8 +42,8 @@ const UNALIGNED: u32 = ALIGNMENT as u32 - 1;
 /// Where these bits come to be when an address is rotated so that the number of its unit
 /// becomes the place of an entry: above that.
 const UNALIGNED_PLACE: u32 = UNALIGNED.rotate_right(UNIT_SHIFT - ENTRY_SHIFT);
-/// So many bytes from the start of a directory on are read to free what is no block: 16
-/// MiB. They are to be readable, and hold no address of a cache but in entries.
+/// In so many bytes from the start of a directory on free may read, whatever it is given:
+/// 16 MiB. They are to be readable, and only entries hold addresses of caches there.
 pub(super) const REACH: usize = (UNALIGNED_PLACE as usize + DIRECTORY).next_power_of_two();
 
 /// All of it. Zeros at first.
@@ -62,7 +62,7 @@ struct Tables {
 // SAFETY: see the invariant, and what `fill` asks for.
 unsafe impl Sync for Tables {}
 
-// Directories are told apart from `none` by their distance, which is no address.
+// Behind `none` are zeros and distances, which are no addresses.
 const _: () = assert!(size_of::<Tables>() >= REACH);
 
 static TABLES: Tables = Tables {
