@@ -184,6 +184,29 @@ pub(super) unsafe fn release(config: &Config, slab: *mut Slab) {
     debug_assert!(freed.is_ok());
 }
 
+/// Gets a cell where nothing is to be done but to turn to another slab, as mostly; null
+/// where there is more, also before the start.
+///
+/// # Safety
+/// `class` is below `CLASSES`.
+#[inline(always)]
+pub(super) unsafe fn get_by_turn(class: usize) -> *mut u8 {
+    let (cache, currents) = (own(), currents::own());
+    let rest = cache.rest.get();
+    // A place holder has chores to do, always.
+    if rest == 0 || currents.has_free(class) {
+        return ptr::null_mut();
+    }
+    // SAFETY: this thread's own; the caller's promise.
+    unsafe {
+        if !cache.turn(currents, class) {
+            return ptr::null_mut();
+        }
+        cache.rest.set(rest - 1);
+        currents.take(class)
+    }
+}
+
 /// Gets a cell by the slow path: gives the thread a cache, or takes from the
 /// shared one. Null where there is no memory.
 ///
@@ -198,16 +221,9 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
             let (_lock, shared) = shared::lock();
             return shared.refill(config, class);
         }
-        // Mostly that is all.
-        let rest = cache.rest.get();
-        if rest > 0 {
-            cache.rest.set(rest - 1);
-            let currents = currents::own();
-            if !currents.has_free(class) && cache.turn(currents, class) {
-                return currents.take(class);
-            }
-        } else {
-            cache.do_chores(config);
+        match cache.rest.get() {
+            0 => cache.do_chores(config),
+            rest => cache.rest.set(rest - 1),
         }
         cache.refill(config, class)
     }

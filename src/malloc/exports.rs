@@ -64,6 +64,13 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_slow(size: usize) -> *mut c_void {
+    if size <= MAX_SMALL {
+        // SAFETY: a class.
+        let cell = unsafe { cache::get_by_turn(class_of(size)) };
+        if !cell.is_null() {
+            return cell.cast();
+        }
+    }
     get_slow(size, false).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
 }
 
