@@ -11,7 +11,7 @@ use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use super::config::{Config, HeapKind, MAX_HEAPS};
 use super::huge;
-use super::region::{Fresh, Plan, Region, region_of};
+use super::region::{Fresh, Plan, Region, Tally, region_of};
 use super::spares::Spares;
 use super::tables::CHUNK;
 use crate::heap::{ALIGNMENT, ExtendError, FreeError};
@@ -43,6 +43,8 @@ unsafe impl Send for Heap {}
 #[repr(align(64))]
 struct CoreHeap {
     heap: Mutex<FutexLock, Heap>,
+    /// What is counted of its regions.
+    tally: Tally,
     /// Memory in its free and spare blocks, in bytes.
     at_hand: AtomicUsize,
     /// Requests, so that not each looks at the clock. Some may be lost.
@@ -63,6 +65,7 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
                 over_aligned: 0,
             },
         ),
+        tally: Tally::NOTHING,
         at_hand: AtomicUsize::new(0),
         calls: AtomicU32::new(0),
     }
@@ -110,17 +113,10 @@ impl Heap {
         }
     }
 
-    /// Whether so much is in use that huge pages are worth their while.
-    fn is_large(&mut self) -> bool {
-        let used: usize = self.regions().map(|region| region.used()).sum();
-        used >= GROWS_HUGE || used + huge::bytes() >= 2 * GROWS_HUGE
-    }
-
     /// Gets a block from a manager; where that needs new memory or has no room,
     /// only after all that is spare was given back to it.
     #[inline(never)]
     fn get_from_regions(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-        let dense = dense && self.is_large();
         if self.spares.bytes() > 0 {
             let found = self.regions().find_map(|region| region.get(size, align, dense, false));
             if found.is_some() {
@@ -129,11 +125,6 @@ impl Heap {
             self.drop_spares(config);
         }
         self.regions().find_map(|region| region.get(size, align, dense, true))
-    }
-
-    /// Memory in free and spare blocks, in bytes.
-    fn at_hand(&mut self) -> usize {
-        self.regions().map(|region| region.dirty()).sum::<usize>() + self.spares.bytes()
     }
 
     fn push(&mut self, region: NonNull<Region>) {
@@ -158,7 +149,8 @@ impl Heap {
 
 fn plan(config: &Config, heap: usize, dense: bool) -> Plan {
     let shift = if config.cache { PAGE.trailing_zeros() } else { ALIGNMENT.trailing_zeros() };
-    Plan { kind: config.heap, shift, slabs: config.cache, heap, huge_pages: config.huge_pages, dense }
+    let tally = &HEAPS[heap].tally;
+    Plan { kind: config.heap, shift, slabs: config.cache, heap, tally, huge_pages: config.huge_pages, dense }
 }
 
 /// Takes a fixed pool; false where the OS does not give it.
@@ -189,10 +181,24 @@ impl CoreHeap {
         }
     }
 
+    #[inline(always)]
     fn tell<T>(&self, mut heap: MutexGuard<FutexLock, Heap>, action: impl FnOnce(&mut Heap) -> T) -> T {
         let result = action(&mut heap);
-        self.at_hand.store(heap.at_hand(), Ordering::Relaxed);
+        debug_assert_eq!(self.tally.used(), heap.regions().map(|region| region.used()).sum());
+        debug_assert_eq!(self.tally.dirty(), heap.regions().map(|region| region.dirty()).sum());
+        self.at_hand.store(self.tally.dirty() + heap.spares.bytes(), Ordering::Relaxed);
         result
+    }
+
+    /// Whether so much is in use that huge pages are worth their while.
+    fn is_large(&self) -> bool {
+        let used = self.tally.used();
+        used >= GROWS_HUGE || used + huge::bytes() >= 2 * GROWS_HUGE
+    }
+
+    /// Gets a block, unless the heap is locked.
+    fn get_if_unlocked(&self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+        self.if_unlocked(|heap| heap.get(config, size, align, dense && self.is_large()))?
     }
 }
 
@@ -216,26 +222,24 @@ fn first(config: &Config, size: usize) -> usize {
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = first(config, size);
     HEAPS[home].count_call(config);
-    let found = HEAPS[home].if_unlocked(|heap| heap.get(config, size, align, dense));
-    found.flatten().or_else(|| get_elsewhere(config, home, size, align, dense))
+    let found = HEAPS[home].get_if_unlocked(config, size, align, dense);
+    found.or_else(|| get_elsewhere(config, home, size, align, dense))
 }
 
 /// Gets a block that the heap `home` does not have at once.
 #[inline(never)]
 fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-    let get = |heap: &mut Heap| heap.get(config, size, align, dense);
     let heaps = |first: usize| (first..config.heaps).map(move |n| &HEAPS[(home + n) % config.heaps]);
-    let unlocked = heaps(1).find_map(|heap| heap.if_unlocked(get)?);
+    let unlocked = heaps(1).find_map(|heap| heap.get_if_unlocked(config, size, align, dense));
     let found = unlocked.or_else(|| {
         HEAPS[home].locked(|own| {
-            get(own).or_else(|| {
-                let dense = dense && own.is_large();
-                if config.pool == 0 { own.grow(plan(config, home, dense), size, align) } else { None }
-            })
+            let dense = dense && HEAPS[home].is_large();
+            own.get(config, size, align, dense)
+                .or_else(|| if config.pool == 0 { own.grow(plan(config, home, dense), size, align) } else { None })
         })
     });
     // Somebody may have had a lock with the only room there is.
-    found.or_else(|| heaps(0).find_map(|heap| heap.locked(get)))
+    found.or_else(|| heaps(0).find_map(|heap| heap.locked(|other| other.get(config, size, align, false))))
 }
 
 /// Counts a request that was refused.

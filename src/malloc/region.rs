@@ -17,7 +17,7 @@ use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
-use super::config::{HeapKind, MAX_HEAPS};
+use super::config::HeapKind;
 use super::huge_pages;
 use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY, REACH};
@@ -66,6 +66,11 @@ macro_rules! each {
 }
 
 impl Any {
+    #[inline(always)]
+    fn used(&self) -> usize {
+        each!(self, manager => manager.used())
+    }
+
     fn tables_bytes(kind: HeapKind, granules: usize) -> usize {
         match kind {
             HeapKind::Ffit => Ffit::tables_bytes(granules),
@@ -92,17 +97,41 @@ impl Any {
 /// as the OS gave them. Some may be lost.
 pub(super) fn note_filled(address: *const u8, bytes: usize) {
     if let Some(region) = region_of(address) {
-        // SAFETY: regions stay, and the number of its heap never changes.
-        let Filled(filled) = unsafe { &FILLED[(*region.as_ptr()).heap] };
-        filled.store(filled.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+        // SAFETY: regions stay, and the tally of its heap never changes.
+        let Tally { filled, .. } = unsafe { (*region.as_ptr()).tally };
+        add(filled, bytes);
     }
 }
 
-/// The bytes that came to be used of each heap.
-static FILLED: [Filled; MAX_HEAPS] = [const { Filled(AtomicUsize::new(0)) }; MAX_HEAPS];
+/// What is counted of all regions of a heap together, in bytes. Anyone may read it.
+pub(super) struct Tally {
+    /// What blocks take, without the first one of each region.
+    used: AtomicUsize,
+    /// Memory in free blocks.
+    dirty: AtomicUsize,
+    /// What came to be used: see [`note_filled`].
+    filled: AtomicUsize,
+}
 
-#[repr(align(64))]
-struct Filled(AtomicUsize);
+impl Tally {
+    // What a tally begins as, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const NOTHING: Tally =
+        Tally { used: AtomicUsize::new(0), dirty: AtomicUsize::new(0), filled: AtomicUsize::new(0) };
+
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub fn dirty(&self) -> usize {
+        self.dirty.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds to a count that nobody else writes to, or that may lose some.
+fn add(count: &AtomicUsize, more: usize) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
 
 /// A region grows in a burst where so many parts of it in a row became memory ...
 const BURST: usize = 5;
@@ -117,7 +146,7 @@ const DECAY_LEAST: usize = 1024;
 const DECAY_MOST: usize = 8192;
 
 /// How a new region is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Plan {
     pub kind: HeapKind,
     /// The manager's granule: 16 bytes where every request comes here, a page
@@ -125,8 +154,9 @@ pub(super) struct Plan {
     pub shift: u32,
     /// Whether slabs will stand on it.
     pub slabs: bool,
-    /// The heap that it belongs to.
+    /// The heap that it belongs to, and where that is counted.
     pub heap: usize,
+    pub tally: &'static Tally,
     pub huge_pages: Option<bool>,
     /// Whether its first blocks are worth huge pages.
     pub dense: bool,
@@ -137,6 +167,7 @@ pub(super) struct Region {
     base: NonNull<u8>,
     bytes: usize,
     pub heap: usize,
+    tally: &'static Tally,
     manager: Any,
     /// The counters when nothing but the first block was there.
     own: Stats,
@@ -167,6 +198,8 @@ pub(super) struct Region {
     /// What the manager refused since a block was freed or got another size: without an
     /// alignment, and with one. It would refuse again what asks for as much or more.
     refused: [Refused; 2],
+    /// For each doubling of sizes a bit where the lowest room, since then, was new memory.
+    would_grow: u64,
     /// Blocks that got another size where they stood.
     pub resized_in_place: u64,
 }
@@ -295,7 +328,7 @@ impl Region {
             _ => 0,
         };
         let mut grown = [(0, 0); BURST];
-        grown[0] = (platform::microseconds(), FILLED[plan.heap].0.load(Ordering::Relaxed));
+        grown[0] = (platform::microseconds(), plan.tally.filled.load(Ordering::Relaxed));
         // SAFETY: zeroed memory for all parts, at the alignments of each; the
         // first block, which holds them, is the manager's lowest.
         unsafe {
@@ -304,6 +337,7 @@ impl Region {
                 base,
                 bytes,
                 heap: plan.heap,
+                tally: plan.tally,
                 own: Stats::default(),
                 manager: Any::over(plan.kind, base, granules, plan.shift, base.byte_add(tables)),
                 committed: parts,
@@ -320,6 +354,7 @@ impl Region {
                 cursor: 0,
                 touched: Bits(base.byte_add(touched).cast()),
                 refused: Refused::NOTHING,
+                would_grow: 0,
                 resized_in_place: 0,
             }));
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -447,12 +482,27 @@ impl Region {
     /// use it is a sixteenth.
     fn grows_in_a_burst(&mut self) -> bool {
         let now = platform::microseconds();
-        let filled = FILLED[self.heap].0.load(Ordering::Relaxed);
+        let filled = self.tally.filled.load(Ordering::Relaxed);
         let (since, before) = self.grown[BURST - 1];
         self.grown.rotate_right(1);
         self.grown[0] = (now, filled);
         let bytes = BURST * self.step;
         now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 10
+    }
+
+    /// Notes how many pages are dirty.
+    fn set_dirty(&mut self, pages: usize) {
+        add(&self.tally.dirty, pages.wrapping_sub(self.dirty_pages).wrapping_mul(PAGE));
+        self.dirty_pages = pages;
+    }
+
+    /// Runs `action` on the manager, and counts what it changes.
+    #[inline(always)]
+    fn counted<T>(&mut self, action: impl FnOnce(&mut Any) -> T) -> T {
+        let before = self.manager.used();
+        let result = action(&mut self.manager);
+        add(&self.tally.used, self.manager.used().wrapping_sub(before));
+        result
     }
 
     /// Whether any of the pages `first..end` never was in a block since the OS gave it.
@@ -466,7 +516,12 @@ impl Region {
     /// as the OS gave them.
     fn touch(&mut self, block: NonNull<u8>, bytes: usize) -> bool {
         let (first, end) = self.pages(block, bytes, true);
-        let zero = self.is_new(first, end) && {
+        self.touch_pages(block, bytes, first, end, self.is_new(first, end))
+    }
+
+    /// The same for the pages `first..end`, some of which are `new` or none.
+    fn touch_pages(&mut self, block: NonNull<u8>, bytes: usize, first: usize, end: usize, new: bool) -> bool {
+        let zero = new && {
             let (inner, inner_end) = self.pages(block, bytes, false);
             let mut old = 0;
             self.touched.over(inner, inner_end, |word, mask| old |= *word & mask);
@@ -479,7 +534,7 @@ impl Region {
                 cleaned += (*word & mask).count_ones();
                 *word &= !mask;
             });
-            self.dirty_pages -= cleaned as usize;
+            self.set_dirty(self.dirty_pages - cleaned as usize);
         }
         zero
     }
@@ -488,10 +543,13 @@ impl Region {
     /// new memory and is not to `grow`. `dense` says that it is worth huge
     /// pages.
     pub fn get(&mut self, size: usize, align: usize, dense: bool, grow: bool) -> Option<Fresh> {
-        if self.refused.iter().any(|refused| size >= refused.size && align >= refused.align) {
+        let order = 1 << ((size | align).wrapping_sub(1)).checked_ilog2().unwrap_or(0);
+        if self.refused.iter().any(|refused| size >= refused.size && align >= refused.align)
+            || !grow && self.would_grow & order != 0
+        {
             return None;
         }
-        let (block, bytes) = each!(&mut self.manager, manager => {
+        let (block, taken) = each!(&mut self.manager, manager => {
             let used = manager.used();
             let block = if align <= ALIGNMENT { manager.get(size) } else { manager.get_aligned(size, align) };
             (block, manager.used() - used)
@@ -501,19 +559,23 @@ impl Region {
             return None;
         };
         // What is more aligned than the region may stand within its window.
-        let bytes = if align <= CHUNK { bytes } else { self.usable_size(block.as_ptr())? };
+        let bytes = if align <= CHUNK { taken } else { self.usable_size(block.as_ptr())? };
         let (first, end) = self.pages(block, bytes, true);
-        let wanted = grow || !self.is_new(first, end);
+        let new = self.is_new(first, end);
+        let wanted = grow || !new;
         if wanted {
             self.handed += size;
             self.dense += if dense { size } else { 0 };
+        } else {
+            self.would_grow |= order;
         }
-        if !wanted || !self.commit(block, bytes) {
+        if !wanted || new && !self.commit(block, bytes) {
             // SAFETY: nobody has seen the block.
             let _ = unsafe { each!(&mut self.manager, manager => manager.free(block.as_ptr())) };
             return None;
         }
-        Some(Fresh { block, zero: self.touch(block, bytes) })
+        add(&self.tally.used, taken);
+        Some(Fresh { block, zero: self.touch_pages(block, bytes, first, end, new) })
     }
 
     /// Frees a block; see [`Manager::free`].
@@ -521,8 +583,8 @@ impl Region {
     /// # Safety
     /// As there.
     pub unsafe fn free(&mut self, block: *mut u8) -> Result<(), FreeError> {
-        let freed = each!(&mut self.manager, manager => manager.release(block))?;
-        self.refused = Refused::NOTHING;
+        let freed = self.counted(|manager| each!(manager, manager => manager.release(block)))?;
+        self.forget_refused();
         // Of the pages that the block had a part of, those that are now wholly
         // free.
         let start = (block.addr() & !(PAGE - 1)).max(freed.hole.next_multiple_of(PAGE));
@@ -535,20 +597,26 @@ impl Region {
                 dirtied += (!*word & mask).count_ones();
                 *word |= mask;
             });
-            self.dirty_pages += dirtied as usize;
+            self.set_dirty(self.dirty_pages + dirtied as usize);
         }
         Ok(())
     }
 
+    /// Forgets what was refused, as there may be room now.
+    fn forget_refused(&mut self) {
+        self.refused = Refused::NOTHING;
+        self.would_grow = 0;
+    }
+
     /// Extends a block where it stands; see [`Manager::extend`].
     pub fn extend_in_place(&mut self, block: *mut u8, size: usize) -> Result<(), ExtendError> {
-        self.refused = Refused::NOTHING;
+        self.forget_refused();
         let old = each!(&self.manager, manager => manager.usable_size(block)).ok_or(ExtendError::NotFound)?;
-        let same = each!(&mut self.manager, manager => manager.extend_in_place(block, size))?;
+        let same = self.counted(|manager| each!(manager, manager => manager.extend_in_place(block, size)))?;
         let bytes = self.usable_size(block).ok_or(ExtendError::NotFound)?;
         if bytes > old {
             if !self.commit(same, bytes) {
-                let _ = each!(&mut self.manager, manager => manager.extend_in_place(block, old));
+                let _ = self.counted(|manager| each!(manager, manager => manager.extend_in_place(block, old)));
                 return Err(ExtendError::NoRoom);
             }
             self.touch(same, bytes);
@@ -562,10 +630,10 @@ impl Region {
     /// # Safety
     /// As [`Manager::extend`].
     pub unsafe fn extend(&mut self, block: *mut u8, size: usize) -> Result<NonNull<u8>, ExtendError> {
-        self.refused = Refused::NOTHING;
+        self.forget_refused();
         let old = self.usable_size(block);
         // SAFETY: the caller's promise.
-        let new = unsafe { each!(&mut self.manager, manager => manager.extend(block, size)) }?;
+        let new = self.counted(|manager| unsafe { each!(manager, manager => manager.extend(block, size)) })?;
         let bytes = self.usable_size(new.as_ptr()).ok_or(ExtendError::NotFound)?;
         self.resized_in_place += u64::from(new.as_ptr() == block && old != Some(bytes));
         self.touch(new, bytes);
@@ -593,7 +661,7 @@ impl Region {
 
     /// The bytes in blocks, without the first one.
     pub fn used(&self) -> usize {
-        each!(&self.manager, manager => manager.used()) - self.own.used as usize
+        self.manager.used() - self.own.used as usize
     }
 
     /// The manager's counters, without the first block.
@@ -723,7 +791,7 @@ impl Region {
         // SAFETY: whole pages of free blocks: none is in a block that never was.
         let purged = unsafe { platform::purge(self.base.as_ptr().byte_add(start * PAGE), (stop - start) * PAGE) };
         self.dirty.over(first, end, |word, mask| *word &= !mask);
-        self.dirty_pages -= end - first;
+        self.set_dirty(self.dirty_pages - (end - first));
         if purged {
             self.touched.over(first, end, |word, mask| *word &= !mask);
         }
