@@ -14,10 +14,13 @@ pub mod capi;
 pub mod heap;
 #[cfg(not(feature = "std"))]
 mod malloc;
-// What a model checker can run of it: `make model`.
-#[cfg(all(test, loom))]
+// What tests can run of it, and a model checker: `make model`.
+#[cfg(all(test, feature = "std"))]
 mod malloc {
+    #[cfg(loom)]
     mod remote;
+    #[cfg(not(loom))]
+    mod spares;
 }
 // A model has a kernel of its own.
 #[cfg_attr(all(test, loom), allow(dead_code))]

@@ -7,11 +7,14 @@ use core::{mem, ptr};
 
 use crate::platform::PAGE;
 
-/// How many a heap keeps at most.
-const MOST: usize = 32;
+/// How many a heap keeps at most: as many as a word has bits.
+const MOST: usize = u64::BITS as usize;
 /// How many bytes a heap keeps at most in them.
 const MOST_BYTES: usize = 4 << 20;
-const _: () = assert!(MOST_BYTES <= i32::MAX as usize);
+const _: () = assert!(Spares::LARGEST / PAGE <= u16::MAX as usize);
+
+/// The ranks of sizes: see [`rank`].
+const RANKS: usize = rank(Spares::LARGEST / PAGE) as usize + 1;
 
 /// The spare blocks of a heap, in a ring; of each of its arrays, what a block has at its
 /// place. In the place of one that is taken comes the newest, so that there are no gaps.
@@ -23,10 +26,13 @@ const _: () = assert!(MOST_BYTES <= i32::MAX as usize);
 pub(super) struct Spares {
     /// Null where there is none.
     blocks: [*mut u8; MOST],
-    /// Their sizes, in bytes, and their tags, apart: whether any will do is asked of all,
-    /// side by side.
-    sizes: [i32; MOST],
-    tags: [u32; MOST],
+    /// Their tags: whether a block may be one of them is asked of all, side by side.
+    tags: [u16; MOST],
+    /// Their sizes, in pages.
+    pages: [u16; MOST],
+    /// For each rank of sizes the places of such blocks, and a bit where there are any.
+    places: [u64; RANKS],
+    ranks: u64,
     next: usize,
     count: usize,
     bytes: usize,
@@ -36,8 +42,16 @@ pub(super) struct Spares {
 unsafe impl Send for Spares {}
 
 impl Spares {
-    pub const NONE: Spares =
-        Spares { blocks: [ptr::null_mut(); MOST], sizes: [0; MOST], tags: [0; MOST], next: 0, count: 0, bytes: 0 };
+    pub const NONE: Spares = Spares {
+        blocks: [ptr::null_mut(); MOST],
+        tags: [0; MOST],
+        pages: [0; MOST],
+        places: [0; RANKS],
+        ranks: 0,
+        next: 0,
+        count: 0,
+        bytes: 0,
+    };
     /// The largest block that is kept, in bytes.
     pub const LARGEST: usize = MOST_BYTES / 2;
 
@@ -55,30 +69,48 @@ impl Spares {
 
     /// Whether an address lies in one of them.
     pub fn cover(&self, address: usize) -> bool {
-        self.blocks.iter().zip(&self.sizes).any(|(block, &size)| address.wrapping_sub(block.addr()) < size as usize)
+        let sizes = self.pages.iter().map(|&pages| usize::from(pages) * PAGE);
+        self.blocks.iter().zip(sizes).any(|(block, size)| address.wrapping_sub(block.addr()) < size)
     }
 
-    /// Takes the one freed last of `least` to `most` bytes, which are not 0, at a multiple
-    /// of `align`, a power of two.
+    /// Takes one of `least` bytes, which are not 0, to `most`, at most twice as many, at a
+    /// multiple of `align`, a power of two: of the least rank, the one that was freed last.
     #[inline(always)]
     pub fn take(&mut self, least: usize, most: usize, align: usize) -> Option<*mut u8> {
-        let least = i32::try_from(least).ok()?;
-        let most = i32::try_from(most).unwrap_or(i32::MAX);
-        let fits = |size: i32| (least <= size) & (size <= most);
-        if !self.sizes.iter().fold(false, |found, &size| found | fits(size)) {
+        let (least, most) = (least.div_ceil(PAGE), most / PAGE);
+        if least > most || least > Self::LARGEST / PAGE {
             return None;
         }
-        let mut newest_first = (1..=self.count).map(|back| self.before(back));
-        let place =
-            newest_first.find(|&place| fits(self.sizes[place]) && self.blocks[place].addr() & (align - 1) == 0)?;
+        let mut ranks = self.ranks & !0 << rank(least) & !0 >> (u64::BITS - 1 - rank(most));
+        while ranks != 0 {
+            let mut places = self.places[ranks.trailing_zeros() as usize].rotate_right(self.next as u32);
+            ranks &= ranks - 1;
+            while places != 0 {
+                let back = 1 + places.leading_zeros() as usize;
+                let place = self.before(back);
+                let fits = (least..=most).contains(&usize::from(self.pages[place]));
+                if fits && self.blocks[place].addr() & (align - 1) == 0 {
+                    return Some(self.take_from(place));
+                }
+                places &= !(1 << (MOST - back));
+            }
+        }
+        None
+    }
+
+    /// Takes the one at a place, where the newest comes then.
+    fn take_from(&mut self, place: usize) -> *mut u8 {
+        let block = self.remove(place);
         let newest = self.before(1);
         if place != newest {
-            self.blocks.swap(place, newest);
-            self.sizes.swap(place, newest);
-            self.tags[place] = self.tags[newest];
+            let pages = mem::take(&mut self.pages[newest]);
+            self.places[rank(pages.into()) as usize] ^= 1 << place | 1 << newest;
+            self.pages[place] = pages;
+            self.tags[place] = mem::take(&mut self.tags[newest]);
+            self.blocks[place] = mem::replace(&mut self.blocks[newest], ptr::null_mut());
         }
         self.next = newest;
-        Some(self.remove(newest))
+        block
     }
 
     /// Whether the oldest has to go before one of `bytes` bytes can be kept.
@@ -86,13 +118,13 @@ impl Spares {
         self.count == MOST || self.bytes + bytes > MOST_BYTES
     }
 
-    /// Keeps a block of at most `LARGEST` bytes, for which there is room.
+    /// Keeps a block of at most `LARGEST` bytes, whole pages, for which there is room.
     pub fn keep(&mut self, block: *mut u8, bytes: usize) {
-        let place = self.before(0);
-        self.blocks[place] = block;
-        self.sizes[place] = bytes as i32;
-        self.tags[place] = tag(block);
-        self.next = place + 1;
+        let (place, pages) = (self.next, bytes / PAGE);
+        (self.blocks[place], self.tags[place], self.pages[place]) = (block, tag(block), pages as u16);
+        self.places[rank(pages) as usize] |= 1 << place;
+        self.ranks |= 1 << rank(pages);
+        self.next = (place + 1) % MOST;
         self.count += 1;
         self.bytes += bytes;
     }
@@ -107,16 +139,98 @@ impl Spares {
         self.next.wrapping_sub(back) % MOST
     }
 
-    /// Takes the one at an end of the row.
+    /// Takes the block from a place.
     fn remove(&mut self, place: usize) -> *mut u8 {
         self.tags[place] = 0;
+        let pages = mem::take(&mut self.pages[place]);
+        let rank = rank(pages.into());
+        let places = &mut self.places[rank as usize];
+        *places &= !(1 << place);
+        self.ranks &= !(u64::from(*places == 0) << rank);
         self.count -= 1;
-        self.bytes -= mem::take(&mut self.sizes[place]) as usize;
+        self.bytes -= usize::from(pages) * PAGE;
         mem::replace(&mut self.blocks[place], ptr::null_mut())
     }
 }
 
+/// The rank of a size in pages, which is not 0: up to eight each has its own, from there on
+/// there are eight to each doubling.
+const fn rank(pages: usize) -> u32 {
+    let last = pages - 1;
+    let shift = (last | 15).ilog2() - 3;
+    shift * 8 + (last >> shift) as u32
+}
+
 /// Of the bits of a page's address those that differ most.
-fn tag(block: *const u8) -> u32 {
-    (block.addr() / PAGE) as u32
+fn tag(block: *const u8) -> u16 {
+    (block.addr() / PAGE) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a request may get: one that fits, of the least rank, and there the newest, as
+    /// long as none has come to another's place.
+    #[test]
+    fn spare_blocks_are_those_that_a_list_would_give() {
+        let mut x = 0x9E37_79B9_7F4A_7C15u64;
+        let mut random = |below: usize| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            (x >> 20) as usize % below
+        };
+        let mut spares = Spares::NONE;
+        let mut list: Vec<(usize, usize)> = Vec::new();
+        for round in 0..200_000 {
+            let most = 512 >> random(9);
+            let pages = if random(2) == 0 { most } else { 1 + random(most) };
+            let address = (1 + random(1 << 20)) * PAGE;
+            let block = ptr::without_provenance_mut::<u8>(address);
+            assert_eq!(spares.contain(block), list.iter().any(|&(at, _)| at == address));
+            assert_eq!(
+                spares.cover(address + 5),
+                list.iter().any(|&(at, size)| (at..at + size).contains(&(address + 5)))
+            );
+            assert_eq!(spares.bytes(), list.iter().map(|&(_, size)| size).sum());
+            let full = list.len() == MOST || spares.bytes() + pages * PAGE > MOST_BYTES;
+            assert_eq!(spares.is_full(pages * PAGE), full);
+            if round % 1000 < 500 || random(2) == 0 {
+                while spares.is_full(pages * PAGE) {
+                    assert_eq!(spares.take_oldest().unwrap().addr(), list.remove(0).0);
+                }
+                if !spares.contain(block) {
+                    spares.keep(block, pages * PAGE);
+                    list.push((address, pages * PAGE));
+                }
+            } else {
+                let (least, align) = (pages * PAGE - random(PAGE), PAGE << random(4));
+                let most = if random(2) == 0 { least.next_power_of_two() } else { least + least / 8 };
+                let fits = |&(at, size): &(usize, usize)| (least..=most).contains(&size) && at % align == 0;
+                let rank_of = |size: usize| rank(size / PAGE);
+                let best = list.iter().enumerate().filter(|(_, spare)| fits(spare));
+                let best = best.min_by_key(|(place, (_, size))| (rank_of(*size), usize::MAX - place));
+                let best = best.map(|(place, &(at, _))| (place, at));
+                assert_eq!(spares.take(least, most, align).map(|taken| taken.addr()), best.map(|(_, at)| at));
+                if let Some((place, _)) = best {
+                    list.swap_remove(place);
+                }
+            }
+        }
+        while let Some(oldest) = spares.take_oldest() {
+            assert_eq!(oldest.addr(), list.remove(0).0);
+        }
+        assert!(list.is_empty() && spares.bytes() == 0);
+    }
+
+    #[test]
+    fn ranks_rise_with_sizes_by_an_eighth() {
+        assert_eq!((rank(1), rank(8), rank(9), rank(16), rank(18), rank(19)), (0, 7, 8, 15, 16, 17));
+        for pages in 1..Spares::LARGEST / PAGE {
+            let step = rank(pages + 1) - rank(pages);
+            assert!(step == 1 || step == 0 && pages >= 16);
+            assert!(step == 0 || pages < 16 || pages.is_multiple_of(1 << (pages.ilog2() - 3)));
+        }
+    }
 }

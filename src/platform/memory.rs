@@ -3,10 +3,8 @@
 
 use core::ptr::{self, NonNull};
 
-use super::keeping_errno;
+use super::{PAGE, keeping_errno};
 
-/// The smallest unit of memory that the kernel gives.
-pub(crate) const PAGE: usize = 4096;
 /// What the processor can map at once.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 

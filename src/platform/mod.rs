@@ -22,6 +22,10 @@ use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+/// The smallest unit of memory that the kernel gives.
+#[cfg(any(test, not(feature = "std")))]
+pub(crate) const PAGE: usize = 4096;
+
 /// Runs `call` and puts errno back: what a lock or free() asks of the kernel is
 /// no business of the program's.
 pub(crate) fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
