@@ -51,8 +51,10 @@ const SORT_FEW: usize = 2;
 /// A refill in so many does the chores: a program whose slabs are nearly empty has
 /// few.
 const LEAST_REFILLS: u32 = 2;
-/// The same while the clock stands still, to which it doubles.
+/// The same while the clock stands still, to which it doubles; and as long as there is one
+/// thread, which neither sends cells nor gets any back.
 const MOST_REFILLS: u32 = 32;
+const MOST_REFILLS_ALONE: u32 = 128;
 /// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
 const _: () = assert!(CELL[LARGE] == 1024 && SLAB / 1024 <= COUNT as usize);
@@ -558,7 +560,8 @@ impl Cache {
     #[inline(never)]
     unsafe fn do_chores(&self, config: &Config) {
         let now = platform::milliseconds();
-        let pace = if self.looked.replace(now) == now { MOST_REFILLS.min(2 * self.pace.get()) } else { LEAST_REFILLS };
+        let most = if heaps::are_threaded() { MOST_REFILLS } else { MOST_REFILLS_ALONE };
+        let pace = if self.looked.replace(now) == now { most.min(2 * self.pace.get()) } else { LEAST_REFILLS };
         self.pace.set(pace);
         self.rest.set(pace - 1);
         if heaps::tick(config, now) {
@@ -576,9 +579,11 @@ impl Cache {
             for _ in 0..INBOXES {
                 let class = self.cursor.get();
                 self.cursor.set((class + 1) % CLASSES);
-                looked += self.sort(config, class, SORT_FEW - looked);
-                if looked == SORT_FEW {
-                    break;
+                if self.inboxes[class].has_slabs() {
+                    looked += self.sort(config, class, SORT_FEW - looked);
+                    if looked == SORT_FEW {
+                        break;
+                    }
                 }
             }
         }

@@ -85,6 +85,11 @@ pub(super) fn set_threaded() {
     THREADED.store(true, Ordering::Relaxed);
 }
 
+/// Whether there is, or ever was.
+pub(super) fn are_threaded() -> bool {
+    THREADED.load(Ordering::Relaxed)
+}
+
 impl Heap {
     /// The regions, in the order they came.
     pub fn regions(&mut self) -> impl Iterator<Item = &mut Region> {
@@ -204,7 +209,7 @@ impl CoreHeap {
 
 /// The heap of the core that this thread runs on.
 fn home(config: &Config) -> usize {
-    if config.heaps == 1 || !THREADED.load(Ordering::Relaxed) { 0 } else { platform::core() % config.heaps }
+    if config.heaps == 1 || !are_threaded() { 0 } else { platform::core() % config.heaps }
 }
 
 /// The heap to ask first: the thread's own, or another where only that has

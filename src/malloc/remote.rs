@@ -231,6 +231,16 @@ impl Inbox {
         self.slabs.load(Ordering::Relaxed) <= CLOSED
     }
 
+    /// Whether there are slabs that the owner has not looked at.
+    ///
+    /// # Safety
+    /// The inbox is the caller's.
+    #[inline(always)]
+    pub unsafe fn has_slabs(&self) -> bool {
+        // SAFETY: the caller's promise.
+        !unsafe { *self.pending.get() }.is_null() || !self.is_empty()
+    }
+
     /// Opens it again, for a new owner.
     ///
     /// # Safety
@@ -284,11 +294,11 @@ impl Inbox {
         // SAFETY: slabs in the inbox are the owner's, but for those that came
         // too late for an earlier one.
         unsafe {
+            if !(*this).has_slabs() {
+                return 0;
+            }
             let mut slab = *(*this).pending.get();
             if slab.is_null() {
-                if (*this).is_empty() {
-                    return 0;
-                }
                 slab = (*this).slabs.swap(ptr::null_mut(), Ordering::Acquire);
             }
             let mut looked = 0;
