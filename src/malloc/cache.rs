@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `blocks`, `classes`, `config`, `currents`, `empties`,
-//! `entry`, `heaps`, `lists`, `message`, `outbox`, `process`, `region`, `remote`,
+//! `entry`, `heaps`, `lists`, `message`, `outbox`, `pace`, `process`, `region`, `remote`,
 //! `shared`, `slab`, `tables`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
@@ -29,6 +29,7 @@ use super::entry::{Entry, OLD};
 use super::lists::Lists;
 use super::message::fatal;
 use super::outbox::Outbox;
+use super::pace::Pace;
 use super::region::Fresh;
 use super::remote::{Cell, Inbox};
 use super::slab::{NO_SLAB, Slab};
@@ -48,12 +49,10 @@ pub(super) const SORT: usize = 16;
 const INBOXES: usize = 8;
 const SORT_FEW: usize = 2;
 
-/// A refill in so many does the chores: a program whose slabs are nearly empty has
-/// few.
-const LEAST_REFILLS: u32 = 2;
-/// The same while the clock stands still, to which it doubles; and as long as there is one
-/// thread, which neither sends cells nor gets any back.
+/// A refill in so many does the chores at least: see [`Pace`]. A program whose slabs are
+/// nearly empty has few refills.
 const MOST_REFILLS: u32 = 32;
+/// The same as long as there is one thread, which neither sends cells nor gets any back.
 const MOST_REFILLS_ALONE: u32 = 128;
 /// From this class on cells are so large, 1 KiB and more, that a slab has no more.
 const LARGE: usize = 31;
@@ -79,11 +78,8 @@ pub(super) struct Cache {
     taken: [Owned<u8>; CLASSES],
     /// How many slabs its thread has founded.
     founded: Owned<u32>,
-    /// A refill in how many does the chores, and how many do not before the next does.
-    pace: Owned<u32>,
-    rest: Owned<u32>,
-    /// What the clock said then, in milliseconds, and when the next tick was due.
-    looked: Owned<u64>,
+    /// How often refills do the chores, and when the next tick was due then.
+    pace: Pace,
     due: Owned<u64>,
     /// For each class of large cells the first free one of the current slab, at the last
     /// tick.
@@ -194,9 +190,8 @@ pub(super) unsafe fn release(config: &Config, slab: *mut Slab) {
 #[inline(always)]
 pub(super) unsafe fn get_by_turn(class: usize) -> *mut u8 {
     let (cache, currents) = (own(), currents::own());
-    let rest = cache.rest.get();
     // A place holder has chores to do, always.
-    if rest == 0 || currents.has_free(class) {
+    if cache.pace.is_due() || currents.has_free(class) {
         return ptr::null_mut();
     }
     // SAFETY: this thread's own; the caller's promise.
@@ -204,7 +199,7 @@ pub(super) unsafe fn get_by_turn(class: usize) -> *mut u8 {
         if !cache.turn(currents, class) {
             return ptr::null_mut();
         }
-        cache.rest.set(rest - 1);
+        cache.pace.count();
         currents.take(class)
     }
 }
@@ -223,9 +218,10 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
             let (_lock, shared) = shared::lock();
             return shared.refill(config, class);
         }
-        match cache.rest.get() {
-            0 => cache.do_chores(config),
-            rest => cache.rest.set(rest - 1),
+        if cache.pace.is_due() {
+            cache.do_chores(config)
+        } else {
+            cache.pace.count()
         }
         cache.refill(config, class)
     }
@@ -429,9 +425,7 @@ impl Cache {
         empties: Empties::EMPTY,
         taken: [const { Owned::new(0) }; CLASSES],
         founded: Owned::new(0),
-        pace: Owned::new(LEAST_REFILLS),
-        rest: Owned::new(0),
-        looked: Owned::new(0),
+        pace: Pace::START,
         due: Owned::new(0),
         seen: [const { Owned::new(ptr::null()) }; CLASSES - LARGE],
         next: Owned::new(ptr::null()),
@@ -559,11 +553,7 @@ impl Cache {
     /// The cache is the caller's.
     #[inline(never)]
     unsafe fn do_chores(&self, config: &Config) {
-        let now = platform::milliseconds();
-        let most = if heaps::are_threaded() { MOST_REFILLS } else { MOST_REFILLS_ALONE };
-        let pace = if self.looked.replace(now) == now { most.min(2 * self.pace.get()) } else { LEAST_REFILLS };
-        self.pace.set(pace);
-        self.rest.set(pace - 1);
+        let now = self.pace.look(if heaps::are_threaded() { MOST_REFILLS } else { MOST_REFILLS_ALONE });
         if heaps::tick(config, now) {
             shared::tidy(config, TIDY);
         }

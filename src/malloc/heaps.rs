@@ -1,7 +1,7 @@
 //! The core heaps: one for each core, each with its lock and its regions. A
 //! block comes from the heap of the core that the thread runs on, goes back to
 //! the heap that it came from, and the other heaps' free memory is taken before
-//! the OS is asked for more. May use: `config`, `huge`, `region`, `spares`, `tables`,
+//! the OS is asked for more. May use: `config`, `huge`, `pace`, `region`, `spares`, `tables`,
 //! `sync`, `platform`.
 
 use core::ptr::NonNull;
@@ -11,6 +11,7 @@ use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use super::config::{Config, HeapKind, MAX_HEAPS};
 use super::huge;
+use super::pace::Pace;
 use super::region::{Fresh, Plan, Region, Tally, region_of};
 use super::spares::Spares;
 use super::tables::CHUNK;
@@ -47,8 +48,8 @@ struct CoreHeap {
     tally: Tally,
     /// Memory in its free and spare blocks, in bytes.
     at_hand: AtomicUsize,
-    /// Requests, so that not each looks at the clock. Some may be lost.
-    calls: AtomicU32,
+    /// How often requests look at the clock.
+    pace: Pace,
 }
 
 static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
@@ -67,7 +68,7 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
         ),
         tally: Tally::NOTHING,
         at_hand: AtomicUsize::new(0),
-        calls: AtomicU32::new(0),
+        pace: Pace::START,
     }
 }; MAX_HEAPS];
 
@@ -177,15 +178,6 @@ impl CoreHeap {
         Some(self.tell(self.heap.try_lock()?, action))
     }
 
-    /// Counts a request; every some of them look at the clock.
-    fn count_call(&self, config: &Config) {
-        let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
-        self.calls.store(calls, Ordering::Relaxed);
-        if calls.is_multiple_of(TICK_CALLS) {
-            tick(config, platform::milliseconds());
-        }
-    }
-
     #[inline(always)]
     fn tell<T>(&self, mut heap: MutexGuard<FutexLock, Heap>, action: impl FnOnce(&mut Heap) -> T) -> T {
         let result = action(&mut heap);
@@ -226,7 +218,12 @@ fn first(config: &Config, size: usize) -> usize {
 #[inline]
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = first(config, size);
-    HEAPS[home].count_call(config);
+    let pace = &HEAPS[home].pace;
+    if pace.is_due() {
+        tick(config, pace.look(MOST_CALLS));
+    } else {
+        pace.count();
+    }
     let found = HEAPS[home].get_if_unlocked(config, size, align, dense);
     found.or_else(|| get_elsewhere(config, home, size, align, dense))
 }
@@ -358,8 +355,8 @@ pub(super) unsafe fn free(config: &Config, block: *mut u8) -> Result<(), Bad> {
 /// How long free memory is kept for use again, in milliseconds: at least this,
 /// at most twice as long.
 pub(super) const TICK: u64 = 250;
-/// Every so many requests to a heap look at the clock.
-const TICK_CALLS: u32 = 8;
+/// One in so many requests to a heap looks at the clock at least: see [`Pace`].
+const MOST_CALLS: u32 = 64;
 
 /// How many spans are cleaned between two ticks at most: as many as a program has
 /// classes of cells, but not as many as threads come and go.

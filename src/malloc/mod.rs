@@ -21,6 +21,7 @@ mod mappings;
 mod message;
 mod operators;
 mod outbox;
+mod pace;
 mod process;
 mod region;
 mod remote;

@@ -1,0 +1,51 @@
+//! How often the slow paths look at the clock. May use: `platform`.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::platform;
+
+/// How often at least: every second call.
+const LEAST: u32 = 2;
+
+/// A call in so many looks at the clock: twice as many each time that it stands still, up to
+/// a number that the caller knows, and few again once it has gone on. So who calls all the
+/// time hardly looks, and who seldom calls does not miss what is due.
+///
+/// Where several threads call, some calls may be counted once.
+pub(super) struct Pace {
+    /// How many calls do not look before the next does.
+    rest: AtomicU32,
+    /// A call in how many does.
+    every: AtomicU32,
+    /// What the clock said then, in milliseconds.
+    looked: AtomicU64,
+}
+
+impl Pace {
+    // What a pace begins as, not what many share.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const START: Pace = Pace { rest: AtomicU32::new(0), every: AtomicU32::new(0), looked: AtomicU64::new(0) };
+
+    /// Whether a call would [look](Pace::look) now. Before the first has, always.
+    #[inline(always)]
+    pub fn is_due(&self) -> bool {
+        self.rest.load(Ordering::Relaxed) == 0
+    }
+
+    /// Counts a call that does not, as it is not due.
+    #[inline(always)]
+    pub fn count(&self) {
+        self.rest.store(self.rest.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Looks at the clock: milliseconds. One call in `most` does at least.
+    pub fn look(&self, most: u32) -> u64 {
+        let now = platform::milliseconds();
+        let stands = self.looked.load(Ordering::Relaxed) == now;
+        let every = if stands { most.min(2 * self.every.load(Ordering::Relaxed)) } else { LEAST };
+        self.looked.store(now, Ordering::Relaxed);
+        self.every.store(every, Ordering::Relaxed);
+        self.rest.store(every - 1, Ordering::Relaxed);
+        now
+    }
+}
