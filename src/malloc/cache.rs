@@ -687,7 +687,7 @@ impl Cache {
             if shared::is_shared(self) || config.pool != 0 {
                 return release(config, slab);
             }
-            while self.empties.is_full() {
+            while self.empties.is_full(heaps::are_threaded()) {
                 release(config, self.empties.take_oldest());
             }
             self.empties.keep(slab);

@@ -7,8 +7,10 @@ use core::ptr;
 
 use super::slab::Slab;
 
-/// How many a cache keeps at most: 512 KiB.
-const MOST: usize = 8;
+/// How many a cache keeps at most: 2 MiB as long as there is one thread. Of several each
+/// keeps them from the others: 512 KiB.
+const MOST: usize = 32;
+const MOST_OF_MANY: usize = 8;
 
 /// The empty slabs of one cache, from the oldest on; its owner's alone.
 pub(super) struct Empties {
@@ -27,9 +29,10 @@ impl Empties {
         count: Owned::new(0),
     };
 
-    /// Whether the oldest has to go before another can be kept.
-    pub fn is_full(&self) -> bool {
-        self.count.get() == MOST
+    /// Whether the oldest has to go before another can be kept; `many` says that there are
+    /// other threads.
+    pub fn is_full(&self, many: bool) -> bool {
+        self.count.get() >= if many { MOST_OF_MANY } else { MOST }
     }
 
     /// Keeps a slab, for which there is room.
