@@ -20,6 +20,8 @@ mod malloc {
     #[cfg(loom)]
     mod remote;
     #[cfg(not(loom))]
+    mod ring;
+    #[cfg(not(loom))]
     mod spares;
 }
 // A model has a kernel of its own.

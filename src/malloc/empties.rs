@@ -1,10 +1,11 @@
 //! The empty slabs that a cache keeps, as most classes that gave all cells back
-//! soon want some again. May use: `slab`.
+//! soon want some again. May use: `ring`, `slab`.
 
 // A `Cell` is a cell of a slab elsewhere.
 use core::cell::Cell as Owned;
 use core::ptr;
 
+use super::ring::Ring;
 use super::slab::Slab;
 
 /// How many a cache keeps at most: 2 MiB as long as there is one thread. Of several each
@@ -12,12 +13,15 @@ use super::slab::Slab;
 const MOST: usize = 32;
 const MOST_OF_MANY: usize = 8;
 
-/// The empty slabs of one cache, from the oldest on; its owner's alone.
+/// What stands in place of a class where there is no slab.
+const NONE: u8 = u8::MAX;
+
+/// The empty slabs of one cache; its owner's alone.
 pub(super) struct Empties {
     slabs: [Owned<*mut Slab>; MOST],
     /// The classes of their cells.
     classes: [Owned<u8>; MOST],
-    count: Owned<usize>,
+    ring: Owned<Ring<MOST>>,
 }
 
 impl Empties {
@@ -25,14 +29,14 @@ impl Empties {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const EMPTY: Empties = Empties {
         slabs: [const { Owned::new(ptr::null_mut()) }; MOST],
-        classes: [const { Owned::new(0) }; MOST],
-        count: Owned::new(0),
+        classes: [const { Owned::new(NONE) }; MOST],
+        ring: Owned::new(Ring::EMPTY),
     };
 
     /// Whether the oldest has to go before another can be kept; `many` says that there are
     /// other threads.
     pub fn is_full(&self, many: bool) -> bool {
-        self.count.get() >= if many { MOST_OF_MANY } else { MOST }
+        self.ring.get().count() >= if many { MOST_OF_MANY } else { MOST }
     }
 
     /// Keeps a slab, for which there is room.
@@ -40,40 +44,51 @@ impl Empties {
     /// # Safety
     /// The slab is the caller's, idle, and in no list.
     pub unsafe fn keep(&self, slab: *mut Slab) {
-        let count = self.count.get();
+        let mut ring = self.ring.get();
+        let place = ring.add();
+        self.ring.set(ring);
+        self.slabs[place].set(slab);
         // SAFETY: the caller's promise.
         unsafe {
             (*slab).set_empty();
-            self.slabs[count].set(slab);
-            self.classes[count].set((*slab).class);
+            self.classes[place].set((*slab).class);
         }
-        self.count.set(count + 1);
     }
 
     /// Takes the newest of a class; null without one.
     pub fn take(&self, class: usize) -> *mut Slab {
-        let place = self.classes[..self.count.get()].iter().rposition(|other| usize::from(other.get()) == class);
-        place.map_or(ptr::null_mut(), |place| self.remove(place))
+        let is_of = |other: &Owned<u8>| usize::from(other.get()) == class;
+        // Mostly there is none, which is asked of all side by side.
+        if !self.classes.iter().fold(false, |found, other| found | is_of(other)) {
+            return ptr::null_mut();
+        }
+        let mut ring = self.ring.get();
+        let Some(place) = ring.newest_first().find(|&place| is_of(&self.classes[place])) else {
+            return ptr::null_mut();
+        };
+        let newest = ring.remove(place);
+        self.ring.set(ring);
+        self.slabs[newest].swap(&self.slabs[place]);
+        self.classes[newest].swap(&self.classes[place]);
+        self.remove(newest)
     }
 
     /// Takes the oldest; null without one.
     pub fn take_oldest(&self) -> *mut Slab {
-        if self.count.get() == 0 { ptr::null_mut() } else { self.remove(0) }
+        let mut ring = self.ring.get();
+        let Some(oldest) = ring.remove_oldest() else { return ptr::null_mut() };
+        self.ring.set(ring);
+        self.remove(oldest)
     }
 
     /// The slabs.
     pub fn iter(&self) -> impl Iterator<Item = *mut Slab> {
-        self.slabs[..self.count.get()].iter().map(Owned::get)
+        self.slabs.iter().map(Owned::get).filter(|slab| !slab.is_null())
     }
 
+    /// Takes the slab from a place.
     fn remove(&self, place: usize) -> *mut Slab {
-        let slab = self.slabs[place].get();
-        let last = self.count.get() - 1;
-        for next in place..last {
-            self.slabs[next].set(self.slabs[next + 1].get());
-            self.classes[next].set(self.classes[next + 1].get());
-        }
-        self.count.set(last);
-        slab
+        self.classes[place].set(NONE);
+        self.slabs[place].replace(ptr::null_mut())
     }
 }

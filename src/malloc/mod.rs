@@ -26,6 +26,7 @@ mod process;
 mod region;
 mod remote;
 mod report;
+mod ring;
 mod shared;
 mod slab;
 mod spares;

@@ -1,10 +1,11 @@
 //! Spare blocks: those that were freed in a heap just now, kept as they are for
 //! the next requests of their sizes. Most programs free a block and soon want
 //! another such, and neither then costs the manager anything: to it they are
-//! allocated all the time. May use: `platform`.
+//! allocated all the time. May use: `ring`, `platform`.
 
 use core::{mem, ptr};
 
+use super::ring::Ring;
 use crate::platform::PAGE;
 
 /// How many a heap keeps at most: as many as a word has bits.
@@ -17,12 +18,7 @@ const _: () = assert!(Spares::LARGEST / PAGE <= u16::MAX as usize);
 const RANKS: usize = rank(Spares::LARGEST / PAGE) as usize + 1;
 
 /// The spare blocks of a heap, in a ring; of each of its arrays, what a block has at its
-/// place. In the place of one that is taken comes the newest, so that there are no gaps.
-///
-/// ```text
-///   [ .. | oldest | ... | newest | .. ]
-///                                  ^ next
-/// ```
+/// place.
 pub(super) struct Spares {
     /// Null where there is none.
     blocks: [*mut u8; MOST],
@@ -33,8 +29,7 @@ pub(super) struct Spares {
     /// For each rank of sizes the places of such blocks, and a bit where there are any.
     places: [u64; RANKS],
     ranks: u64,
-    next: usize,
-    count: usize,
+    ring: Ring<MOST>,
     bytes: usize,
 }
 
@@ -48,8 +43,7 @@ impl Spares {
         pages: [0; MOST],
         places: [0; RANKS],
         ranks: 0,
-        next: 0,
-        count: 0,
+        ring: Ring::EMPTY,
         bytes: 0,
     };
     /// The largest block that is kept, in bytes.
@@ -83,11 +77,11 @@ impl Spares {
         }
         let mut ranks = self.ranks & !0 << rank(least) & !0 >> (u64::BITS - 1 - rank(most));
         while ranks != 0 {
-            let mut places = self.places[ranks.trailing_zeros() as usize].rotate_right(self.next as u32);
+            let mut places = self.places[ranks.trailing_zeros() as usize].rotate_right(self.ring.next() as u32);
             ranks &= ranks - 1;
             while places != 0 {
                 let back = 1 + places.leading_zeros() as usize;
-                let place = self.before(back);
+                let place = self.ring.next().wrapping_sub(back) % MOST;
                 let fits = (least..=most).contains(&usize::from(self.pages[place]));
                 if fits && self.blocks[place].addr() & (align - 1) == 0 {
                     return Some(self.take_from(place));
@@ -101,7 +95,7 @@ impl Spares {
     /// Takes the one at a place, where the newest comes then.
     fn take_from(&mut self, place: usize) -> *mut u8 {
         let block = self.remove(place);
-        let newest = self.before(1);
+        let newest = self.ring.remove(place);
         if place != newest {
             let pages = mem::take(&mut self.pages[newest]);
             self.places[rank(pages.into()) as usize] ^= 1 << place | 1 << newest;
@@ -109,34 +103,27 @@ impl Spares {
             self.tags[place] = mem::take(&mut self.tags[newest]);
             self.blocks[place] = mem::replace(&mut self.blocks[newest], ptr::null_mut());
         }
-        self.next = newest;
         block
     }
 
     /// Whether the oldest has to go before one of `bytes` bytes can be kept.
     pub fn is_full(&self, bytes: usize) -> bool {
-        self.count == MOST || self.bytes + bytes > MOST_BYTES
+        self.ring.count() == MOST || self.bytes + bytes > MOST_BYTES
     }
 
     /// Keeps a block of at most `LARGEST` bytes, whole pages, for which there is room.
     pub fn keep(&mut self, block: *mut u8, bytes: usize) {
-        let (place, pages) = (self.next, bytes / PAGE);
+        let (place, pages) = (self.ring.add(), bytes / PAGE);
         (self.blocks[place], self.tags[place], self.pages[place]) = (block, tag(block), pages as u16);
         self.places[rank(pages) as usize] |= 1 << place;
         self.ranks |= 1 << rank(pages);
-        self.next = (place + 1) % MOST;
-        self.count += 1;
         self.bytes += bytes;
     }
 
     /// Takes the one that was freed first.
     pub fn take_oldest(&mut self) -> Option<*mut u8> {
-        if self.count == 0 { None } else { Some(self.remove(self.before(self.count))) }
-    }
-
-    /// The place so many before the next.
-    fn before(&self, back: usize) -> usize {
-        self.next.wrapping_sub(back) % MOST
+        let oldest = self.ring.remove_oldest()?;
+        Some(self.remove(oldest))
     }
 
     /// Takes the block from a place.
@@ -147,7 +134,6 @@ impl Spares {
         let places = &mut self.places[rank as usize];
         *places &= !(1 << place);
         self.ranks &= !(u64::from(*places == 0) << rank);
-        self.count -= 1;
         self.bytes -= usize::from(pages) * PAGE;
         mem::replace(&mut self.blocks[place], ptr::null_mut())
     }
