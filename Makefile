@@ -243,11 +243,13 @@ sanitize:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address --cfg sanitized' \
 	    $(CARGO) test --quiet -j$(JOBS) --target-dir target/sanitize --target $(HOST) --test managers
 
-# No two threads touch the malloc's memory, or a block, in no order. As above;
-# and Rust's core library is not built for it, but nothing there is shared.
+# No two threads touch the malloc's memory, or a block, in no order; with debug
+# assertions, as the heaps' sums are held to their regions by. As above; and Rust's
+# core library is not built for it, but nothing there is shared.
 tsan:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_BUILD_TARGET=$(HOST) CARGO_TARGET_DIR=target/tsan \
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+	CARGO_BUILD_TARGET=$(HOST) CARGO_TARGET_DIR=target/tsan \
 	    $(MAKE) --no-print-directory BUILD=build/tsan RELEASE=target/tsan/$(HOST)/release STRIP_FLAGS= build/tsan/memman.o
 	tests/races.sh build/tsan
 
