@@ -103,7 +103,9 @@ pub(super) fn note_filled(address: *const u8, bytes: usize) {
     }
 }
 
-/// What is counted of all regions of a heap together, in bytes. Anyone may read it.
+/// What is counted of all regions of a heap together, in bytes. Anyone may read it; on a line
+/// of its own, as caches write there without the heap's lock.
+#[repr(align(64))]
 pub(super) struct Tally {
     /// What blocks take, without the first one of each region.
     used: AtomicUsize,
