@@ -1,7 +1,7 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `blocks`, `classes`, `config`, `currents`, `empties`,
 //! `entry`, `heaps`, `lists`, `message`, `outbox`, `pace`, `process`, `region`, `remote`,
-//! `shared`, `slab`, `tables`, `platform`.
+//! `shared`, `slab`, `tables`, `threads`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
@@ -34,7 +34,7 @@ use super::region::Fresh;
 use super::remote::{Cell, Inbox};
 use super::slab::{NO_SLAB, Slab};
 use super::tables::{Place, mark};
-use super::{blocks, heaps, process, shared};
+use super::{blocks, heaps, process, shared, threads};
 use crate::platform::{self, PAGE};
 
 /// How many free cells of a current slab are counted at most, when its thread ends or
@@ -553,7 +553,7 @@ impl Cache {
     /// The cache is the caller's.
     #[inline(never)]
     unsafe fn do_chores(&self, config: &Config) {
-        let now = self.pace.look(if heaps::are_threaded() { MOST_REFILLS } else { MOST_REFILLS_ALONE });
+        let now = self.pace.look(if threads::are_many() { MOST_REFILLS } else { MOST_REFILLS_ALONE });
         if heaps::tick(config, now) {
             shared::tidy(config, TIDY);
         }
@@ -687,7 +687,7 @@ impl Cache {
             if shared::is_shared(self) || config.pool != 0 {
                 return release(config, slab);
             }
-            while self.empties.is_full(heaps::are_threaded()) {
+            while self.empties.is_full(threads::are_many()) {
                 release(config, self.empties.take_oldest());
             }
             self.empties.keep(slab);

@@ -2,19 +2,19 @@
 //! block comes from the heap of the core that the thread runs on, goes back to
 //! the heap that it came from, and the other heaps' free memory is taken before
 //! the OS is asked for more. May use: `config`, `huge`, `pace`, `region`, `spares`, `tables`,
-//! `sync`, `platform`.
+//! `threads`, `sync`, `platform`.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use super::config::{Config, HeapKind, MAX_HEAPS};
-use super::huge;
 use super::pace::Pace;
 use super::region::{Fresh, Plan, Region, Tally, region_of};
 use super::spares::Spares;
 use super::tables::CHUNK;
+use super::{huge, threads};
 use crate::heap::{ALIGNMENT, ExtendError, FreeError};
 use crate::platform::{self, PAGE};
 use crate::sync::FutexLock;
@@ -77,19 +77,6 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
 /// What the last huge page leaves unused is at most a sixth. In a burst a region does
 /// so with less.
 const GROWS_HUGE: usize = 12 << 20;
-
-/// Whether there was ever a second thread: until then all comes from heap 0.
-static THREADED: AtomicBool = AtomicBool::new(false);
-
-/// Says that there is more than one thread.
-pub(super) fn set_threaded() {
-    THREADED.store(true, Ordering::Relaxed);
-}
-
-/// Whether there is, or ever was.
-pub(super) fn are_threaded() -> bool {
-    THREADED.load(Ordering::Relaxed)
-}
 
 impl Heap {
     /// The regions, in the order they came.
@@ -199,9 +186,9 @@ impl CoreHeap {
     }
 }
 
-/// The heap of the core that this thread runs on.
+/// The heap of the core that this thread runs on; the first as long as there is one thread.
 fn home(config: &Config) -> usize {
-    if config.heaps == 1 || !are_threaded() { 0 } else { platform::core() % config.heaps }
+    if config.heaps == 1 || !threads::are_many() { 0 } else { platform::core() % config.heaps }
 }
 
 /// The heap to ask first: the thread's own, or another where only that has

@@ -31,3 +31,4 @@ mod shared;
 mod slab;
 mod spares;
 mod tables;
+mod threads;

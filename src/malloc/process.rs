@@ -9,7 +9,7 @@ use lock_api::{Mutex, RawMutex};
 
 use super::config::Config;
 use super::message::warn;
-use super::{cache, heaps, huge, region, report, shared, tables};
+use super::{cache, heaps, huge, region, report, shared, tables, threads};
 use crate::sync::FutexLock;
 
 struct Settings {
@@ -95,10 +95,7 @@ static AT_EXIT: extern "C" fn() = {
 
 /// A thread has got a cache: the key's destructor shall end it.
 pub(super) fn thread_starts(cache: *mut c_void) {
-    static FIRST: AtomicBool = AtomicBool::new(true);
-    if !FIRST.swap(false, Ordering::Relaxed) {
-        heaps::set_threaded();
-    }
+    threads::one_more();
     let key = SETTINGS.key.load(Ordering::Acquire);
     if key != 0 {
         // SAFETY: our key. It may call malloc, which this thread has by now.

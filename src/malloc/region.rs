@@ -1,6 +1,6 @@
 //! Regions: the areas that the OS gives a core's heap, and the table that
 //! finds the region of an address. May use: `config`, `huge_pages`, `slab`'s header,
-//! `tables`, `heap`, `platform`.
+//! `tables`, `threads`, `heap`, `platform`.
 //!
 //! A region is one area under one manager. It starts at a multiple of
 //! [`CHUNK`], and its first block holds what is known of it:
@@ -18,9 +18,9 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 
 use super::config::HeapKind;
-use super::huge_pages;
 use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY, REACH};
+use super::{huge_pages, threads};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
 use crate::platform::{self, HUGE_PAGE, PAGE};
 
@@ -135,8 +135,10 @@ fn add(count: &AtomicUsize, more: usize) {
     count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
 
-/// A region grows in a burst where so many parts of it in a row became memory ...
+/// A region grows in a burst where so many parts of it in a row became memory, or, where there
+/// are several threads, so few of them ...
 const BURST: usize = 5;
+const BURST_OF_MANY: usize = 2;
 /// ... in no more time than this for each MiB, in microseconds. To fault a MiB of plain
 /// pages in takes 60 to 300.
 const BURST_MIB: u64 = 700;
@@ -485,10 +487,11 @@ impl Region {
     fn grows_in_a_burst(&mut self) -> bool {
         let now = platform::microseconds();
         let filled = self.tally.filled.load(Ordering::Relaxed);
-        let (since, before) = self.grown[BURST - 1];
+        let parts = if threads::are_many() { BURST_OF_MANY } else { BURST };
+        let (since, before) = self.grown[parts - 1];
         self.grown.rotate_right(1);
         self.grown[0] = (now, filled);
-        let bytes = BURST * self.step;
+        let bytes = parts * self.step;
         now - since <= (bytes >> 20) as u64 * BURST_MIB && filled.wrapping_sub(before) >= bytes / 10
     }
 
