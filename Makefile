@@ -41,7 +41,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps model check-libraries check-prefix check-readme check-install fuzz sanitize tsan install install-tools uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps model assertions check-libraries check-prefix check-readme check-install fuzz sanitize tsan install install-tools uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -206,6 +206,18 @@ test:
 	$(CARGO) test --quiet -j$(JOBS) --workspace
 	$(MAKE) --no-print-directory model check-libraries check-prefix check-readme check-install c-test steps
 	LIB=$(abspath $(BUILD)/libmemman.so.1) ARCHIVE=$(abspath $(BUILD)/libmemman.a) JOBS=$(JOBS) tests/run.sh
+	$(MAKE) --no-print-directory assertions
+
+# What a drop-in owes, once more with debug assertions, as that the heaps' sums are
+# those of their regions, and looking for overflow.
+assertions: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS := true
+assertions: export CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS := true
+assertions: export CARGO_TARGET_DIR := target/assertions
+assertions:
+	$(MAKE) --no-print-directory BUILD=build/assertions RELEASE=target/assertions/release \
+	    build/assertions/libmemman.so.1 build/assertions/libmemman.a
+	LIB=$(abspath build/assertions/libmemman.so.1) ARCHIVE=$(abspath build/assertions/libmemman.a) JOBS=$(JOBS) \
+	    tests/run.sh conformance static
 
 # Remote frees and the lock in every order of their steps with at most so many
 # changes of thread before a thread has to wait.
@@ -305,6 +317,7 @@ help:
 	@echo 'make test               every test'
 	@echo 'make test-search        the exhaustive searches that take minutes'
 	@echo 'make model              remote frees and the lock in every order that threads may take; `make test` has it'
+	@echo 'make assertions         what a drop-in owes, with debug assertions; `make test` has it'
 	@echo 'make fuzz               the managers, and all that is read, against random input, on nightly'
 	@echo '     FUZZ_SECONDS=60    each of the $(words $(FUZZ_TARGETS)) for so long'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer'

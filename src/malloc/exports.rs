@@ -47,10 +47,10 @@ fn get_slow(size: usize, zero: bool) -> Option<Fresh> {
     blocks::get(size, ALIGNMENT, zero)
 }
 
-/// C's malloc: `size` bytes with undefined contents, aligned to 16. NULL and
-/// ENOMEM where there are none; for 0 bytes a block of its own.
-#[unsafe(no_mangle)]
-pub extern "C" fn malloc(size: usize) -> *mut c_void {
+/// What [`malloc`] does, and [`free`] and [`realloc`] below. The exported functions do not
+/// call each other: what the loader finds under such a name may be another library's.
+#[inline(always)]
+fn get(size: usize) -> *mut c_void {
     if size <= MAX_SMALL {
         // SAFETY: a class.
         let cell = unsafe { currents::get(class_of(size)) };
@@ -59,6 +59,13 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
         }
     }
     malloc_slow(size)
+}
+
+/// C's malloc: `size` bytes with undefined contents, aligned to 16. NULL and
+/// ENOMEM where there are none; for 0 bytes a block of its own.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    get(size)
 }
 
 #[cold]
@@ -74,6 +81,14 @@ extern "C" fn malloc_slow(size: usize) -> *mut c_void {
     get_slow(size, false).map_or_else(out_of_memory, |fresh| fresh.block.as_ptr().cast())
 }
 
+/// # Safety
+/// As [`free`].
+#[inline(always)]
+unsafe fn give_back(block: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { cache::free(block.cast()) }
+}
+
 /// C's free; errno stays as it was.
 ///
 /// # Safety
@@ -81,7 +96,7 @@ extern "C" fn malloc_slow(size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe { cache::free(block.cast()) }
+    unsafe { give_back(block) }
 }
 
 /// Old systems' other name of free.
@@ -91,7 +106,7 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 /// C23's free with the size that was asked for, which is not needed.
@@ -101,7 +116,7 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 /// C23's free with alignment and size, which are not needed.
@@ -111,7 +126,7 @@ pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 /// C's calloc: `count * size` zeroed bytes. Pages fresh from the OS are not
@@ -120,7 +135,7 @@ pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else { return out_of_memory() };
     if bytes <= MAX_SMALL {
-        let block = malloc(bytes);
+        let block = get(bytes);
         if !block.is_null() {
             // SAFETY: a new block of at least as many bytes.
             unsafe { block.cast::<u8>().write_bytes(0, bytes) };
@@ -149,6 +164,17 @@ unsafe fn size_of_cell(function: &str, block: *mut u8) -> Option<usize> {
     }
 }
 
+/// # Safety
+/// As [`realloc`].
+#[inline(always)]
+unsafe fn change(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return get(size);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { resize(block.cast(), size) }
+}
+
 /// C's realloc. `realloc(p, 0)` frees and returns NULL, as glibc's does. On
 /// failure NULL and ENOMEM, and the old block is as it was.
 ///
@@ -156,11 +182,8 @@ unsafe fn size_of_cell(function: &str, block: *mut u8) -> Option<usize> {
 /// As [`free`], where the result is not `block` or NULL for a size above 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    if block.is_null() {
-        return malloc(size);
-    }
     // SAFETY: the caller's promise.
-    unsafe { resize(block.cast(), size) }
+    unsafe { change(block, size) }
 }
 
 /// The rest of [`realloc`], apart, so that what only is a malloc does no more.
@@ -172,7 +195,7 @@ unsafe extern "C" fn resize(block: *mut u8, size: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe {
         if size == 0 {
-            free(block.cast());
+            give_back(block.cast());
             return ptr::null_mut();
         }
         match size_of_cell("realloc", block) {
@@ -211,7 +234,7 @@ unsafe fn resize_large(block: *mut u8, size: usize) -> *mut c_void {
 /// As [`realloc`], for a size above 0.
 #[inline]
 unsafe fn resize_by_copy(block: *mut u8, usable: usize, size: usize) -> *mut c_void {
-    let new = malloc(if size > usable { blocks::roomy(size) } else { size });
+    let new = get(if size > usable { blocks::roomy(size) } else { size });
     if new.is_null() {
         // What only was to shrink may stay.
         return if size <= usable { block.cast() } else { new };
@@ -219,7 +242,7 @@ unsafe fn resize_by_copy(block: *mut u8, usable: usize, size: usize) -> *mut c_v
     // SAFETY: the caller's promise, and a new block.
     unsafe {
         new.cast::<u8>().copy_from_nonoverlapping(block, usable.min(size));
-        free(block.cast());
+        give_back(block.cast());
     }
     new
 }
@@ -232,7 +255,7 @@ unsafe fn resize_by_copy(block: *mut u8, usable: usize, size: usize) -> *mut c_v
 pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
         // SAFETY: the caller's promise.
-        Some(bytes) => unsafe { realloc(block, bytes) },
+        Some(bytes) => unsafe { change(block, bytes) },
         None => out_of_memory(),
     }
 }
@@ -240,7 +263,7 @@ pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: us
 /// A block at a multiple of `align`, a power of two.
 fn get_aligned(align: usize, size: usize) -> *mut c_void {
     if align <= ALIGNMENT {
-        return malloc(size);
+        return get(size);
     }
     if size > LARGEST || align > LARGEST {
         return out_of_memory();
@@ -372,6 +395,11 @@ pub struct MallInfo2 {
 /// count as used.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> MallInfo2 {
+    information()
+}
+
+#[inline(always)]
+fn information() -> MallInfo2 {
     let totals = report::totals();
     MallInfo2 {
         arena: totals.used + totals.dirty,
@@ -405,7 +433,7 @@ pub struct MallInfo {
 /// As [`mallinfo2`], cut to what fits.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> MallInfo {
-    let all = mallinfo2();
+    let all = information();
     let cut = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
     MallInfo {
         arena: cut(all.arena),
