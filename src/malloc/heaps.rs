@@ -228,7 +228,9 @@ fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense:
         })
     });
     // Somebody may have had a lock with the only room there is.
-    found.or_else(|| heaps(0).find_map(|heap| heap.locked(|other| other.get(config, size, align, false))))
+    found.or_else(|| {
+        heaps(0).find_map(|core| core.locked(|heap| heap.get(config, size, align, dense && core.is_large())))
+    })
 }
 
 /// Counts a request that was refused.
