@@ -34,7 +34,7 @@ pub(super) struct Config {
     pub huge: usize,
     /// `thp:on|off|default`: ask for huge pages everywhere, nowhere, or, by
     /// default, in new huge blocks of 4 MiB and more once there are 20 MiB of them,
-    /// and where a heap grows by what will be used, with 12 MiB in use there, or 24
+    /// and where a heap grows by what will be used, with 16 MiB in use there, or 32
     /// in huge blocks, too; while the kernel has them at hand.
     pub huge_pages: Option<bool>,
     /// `stats:exit`: a table on standard error when the process ends.

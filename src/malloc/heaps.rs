@@ -74,9 +74,9 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
 
 /// With so many bytes in use a heap that grows by what will be used does so in
 /// huge pages; or with twice as many, where those of huge blocks are counted, too.
-/// What the last huge page leaves unused is at most a sixth. In a burst a region does
+/// What the last huge page leaves unused is at most an eighth. In a burst a region does
 /// so with less.
-const GROWS_HUGE: usize = 12 << 20;
+const GROWS_HUGE: usize = 16 << 20;
 
 impl Heap {
     /// The regions, in the order they came.
