@@ -57,7 +57,8 @@ impl Empties {
 
     /// Takes the newest of a class; null without one.
     pub fn take(&self, class: usize) -> *mut Slab {
-        let is_of = |other: &Owned<u8>| usize::from(other.get()) == class;
+        let class = class as u8;
+        let is_of = |other: &Owned<u8>| other.get() == class;
         // Mostly there is none, which is asked of all side by side.
         if !self.classes.iter().fold(false, |found, other| found | is_of(other)) {
             return ptr::null_mut();

@@ -27,10 +27,14 @@ impl<const N: usize> Ring<N> {
         self.next
     }
 
+    /// The place so many before that: 1 for the newest's.
+    pub fn before(&self, back: usize) -> usize {
+        self.next.wrapping_sub(back) % N
+    }
+
     /// The taken places, from the newest on.
-    pub fn newest_first(&self) -> impl Iterator<Item = usize> + use<N> {
-        let next = self.next;
-        (1..=self.count).map(move |back| next.wrapping_sub(back) % N)
+    pub fn newest_first(&self) -> impl Iterator<Item = usize> {
+        (1..=self.count).map(|back| self.before(back))
     }
 
     /// Takes the next place, which is free.
@@ -44,14 +48,14 @@ impl<const N: usize> Ring<N> {
     /// Frees a place. The newest, whose place this says, has to move there, if it is another.
     pub fn remove(&mut self, place: usize) -> usize {
         debug_assert!(self.newest_first().any(|taken| taken == place));
-        self.next = self.next.wrapping_sub(1) % N;
+        self.next = self.before(1);
         self.count -= 1;
         self.next
     }
 
     /// Frees the oldest's place, and says which it was.
     pub fn remove_oldest(&mut self) -> Option<usize> {
-        let oldest = (self.count > 0).then(|| self.next.wrapping_sub(self.count) % N)?;
+        let oldest = (self.count > 0).then(|| self.before(self.count))?;
         self.count -= 1;
         Some(oldest)
     }

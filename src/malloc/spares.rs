@@ -81,7 +81,7 @@ impl Spares {
             ranks &= ranks - 1;
             while places != 0 {
                 let back = 1 + places.leading_zeros() as usize;
-                let place = self.ring.next().wrapping_sub(back) % MOST;
+                let place = self.ring.before(back);
                 let fits = (least..=most).contains(&usize::from(self.pages[place]));
                 if fits && self.blocks[place].addr() & (align - 1) == 0 {
                     return Some(self.take_from(place));
@@ -156,8 +156,8 @@ fn tag(block: *const u8) -> u16 {
 mod tests {
     use super::*;
 
-    /// What a request may get: one that fits, of the least rank, and there the newest, as
-    /// long as none has come to another's place.
+    /// A list that is searched does the same: of those that fit it gives the newest of the least
+    /// rank, and the newest of all comes to its place.
     #[test]
     fn spare_blocks_are_those_that_a_list_would_give() {
         let mut x = 0x9E37_79B9_7F4A_7C15u64;
