@@ -1,5 +1,6 @@
 //! The bit tricks of the managers, each behind a name, and nowhere else.
 
+use core::hint::select_unpredictable;
 use core::ops::BitAnd;
 use core::slice;
 
@@ -128,6 +129,95 @@ impl Granules {
         let behind = behind.trailing_zeros() as usize ^ at;
         (before.min(behind) | 1).ilog2()
     }
+}
+
+/// The free blocks of a bucket: where each starts, and where the block behind
+/// it does, if that is in the bucket; else the last one leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holes {
+    starts: u64,
+    ends: u64,
+}
+
+/// Where a block goes among the free ones of a bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// Where it starts.
+    pub at: usize,
+    /// The size of the free block that starts there; `None` where it leaves
+    /// the bucket.
+    pub of: Option<usize>,
+    /// The size of the largest that is left, as far as it is in the bucket.
+    pub largest: u32,
+}
+
+/// The free blocks that are looked at together, without a branch between them:
+/// how many a bucket has nobody could foretell, but few have more.
+const TOGETHER: usize = 4;
+
+impl Holes {
+    /// Those that start at `starts`, where used blocks do at `used`, at least
+    /// one between any two.
+    #[inline(always)]
+    pub fn new(starts: u64, used: u64) -> Self {
+        // The subtraction borrows from each start up to the next used block: it
+        // sets what is between, and clears that block's start.
+        Holes { starts, ends: used & !used.wrapping_sub(starts) }
+    }
+
+    /// Takes the next ones: where they start, and their sizes in the bucket; 0
+    /// where there are no more.
+    #[inline(always)]
+    fn next(&mut self) -> [(u32, i32); TOGETHER] {
+        [(); TOGETHER].map(|()| {
+            let (start, end) = (self.starts.trailing_zeros(), self.ends.trailing_zeros());
+            self.starts &= self.starts.wrapping_sub(1);
+            self.ends &= self.ends.wrapping_sub(1);
+            (start, end as i32 - start as i32)
+        })
+    }
+
+    /// The size of the largest, as far as it is in the bucket, or 0.
+    #[inline(always)]
+    pub fn largest(mut self) -> u32 {
+        let mut largest = 0;
+        while self.starts != 0 {
+            largest = larger(largest, largest_of(self.next().map(|(_, size)| size)));
+        }
+        largest as u32
+    }
+
+    /// Puts a block of `len` into the lowest that has as many granules in the
+    /// bucket, else into the last. `None` where there are none at all.
+    #[inline(always)]
+    pub fn cut(self, len: usize) -> Option<Cut> {
+        let last = self.starts.checked_ilog2()?;
+        let (mut at, mut largest, mut rest) = (last, 0, self);
+        while rest.starts != 0 {
+            let next = rest.next();
+            let first = next
+                .into_iter()
+                .rfold(last, |first, (start, size)| select_unpredictable(size >= len as i32, start, first));
+            at = select_unpredictable(at < first, at, first);
+            let left = next.map(|(start, size)| size - select_unpredictable(start == at, len as i32, 0));
+            largest = larger(largest, largest_of(left));
+        }
+        let behind = self.ends >> at;
+        let of = (behind != 0).then(|| behind.trailing_zeros() as usize);
+        Some(Cut { at: at as usize, of, largest: largest as u32 })
+    }
+}
+
+/// The larger of the two, without a branch.
+#[inline(always)]
+fn larger(a: i32, b: i32) -> i32 {
+    select_unpredictable(a > b, a, b)
+}
+
+/// The largest of four, without a branch.
+#[inline(always)]
+fn largest_of([a, b, c, d]: [i32; TOGETHER]) -> i32 {
+    larger(larger(a, b), larger(c, d))
 }
 
 /// The aligned windows in a set of granules: of each order the first granules.
@@ -325,6 +415,33 @@ mod tests {
                 let around = (0..=6).rev().find(|&order| is_window(at >> order << order, 1 << order));
                 assert_eq!(Some(set.window_around(at)), around, "{bits:#x} {at}");
             }
+        }
+    }
+
+    #[test]
+    fn holes_are_cut_at_the_lowest_that_is_large_enough() {
+        for (i, bits) in samples().enumerate() {
+            // A block starts at every change from used granules to free ones and
+            // back, and used ones at some others.
+            let changes = bits ^ bits << 1;
+            let (starts, used) = (changes & bits, (changes | bits.rotate_left(7)) & !bits);
+            let holes = || {
+                (0..64).filter(|&at| starts >> at & 1 != 0).map(|at| {
+                    let len = (at..64).take_while(|&k| bits >> k & 1 != 0).count();
+                    (at, len)
+                })
+            };
+            let found = Holes::new(starts, used);
+            assert_eq!(found.largest() as usize, holes().map(|(_, len)| len).max().unwrap_or(0), "{bits:#x}");
+            let len = i % 70 + 1;
+            let Some(cut) = found.cut(len) else {
+                assert_eq!(starts, 0);
+                continue;
+            };
+            let (at, size) = holes().find(|&(_, size)| size >= len).or(holes().next_back()).unwrap();
+            assert_eq!((cut.at, cut.of), (at, (at + size < 64).then_some(size)), "{bits:#x} {len}");
+            let left = holes().map(|(start, size)| if start == at { size.saturating_sub(len) } else { size });
+            assert_eq!(cut.largest as usize, left.max().unwrap(), "{bits:#x} {len}");
         }
     }
 

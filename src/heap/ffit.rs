@@ -26,12 +26,13 @@ mod tree;
 mod tests;
 
 use core::ffi::CStr;
+use core::hint::select_unpredictable;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
-use self::tree::MaxTree;
+use self::tree::{MaxTree, Way};
 use super::area::Area;
-use super::bits::BUCKET;
+use super::bits::{BUCKET, Holes};
 use super::{Block, Counters, ExtendError, Fault, FreeError, Freed, Manager, Part, Stats};
 
 /// The boundary tags of one bucket.
@@ -47,6 +48,20 @@ struct Tags {
     tail: u32,
     /// Where the block starts that ends here and started in an earlier bucket.
     cover: u32,
+}
+
+impl Tags {
+    /// The granules where a free block starts.
+    #[inline(always)]
+    fn holes(&self) -> u64 {
+        self.starts & !self.used
+    }
+
+    /// The size of the free block that leaves the bucket, or 0.
+    #[inline(always)]
+    fn leaving(&self) -> u32 {
+        select_unpredictable(self.holes() > self.used, self.tail, 0)
+    }
 }
 
 /// A run of granules: a block, used or free.
@@ -119,6 +134,11 @@ impl Ffit {
         // SAFETY: the tree's nodes follow the tags.
         let tree = unsafe { MaxTree::new(tags.add(count).cast(), granules, count) };
         let mut heap = Ffit { origin, granules, shift, tags, tree, counters: Counters::default() };
+        if heap.is_fenced() {
+            let fence = 1 << (granules % BUCKET);
+            let last = heap.tags_mut(count - 1);
+            (last.starts, last.used) = (fence, fence);
+        }
         heap.add_hole(Run { at: 0, len: granules });
         heap
     }
@@ -146,6 +166,13 @@ impl Ffit {
         debug_assert!(index < self.granules.div_ceil(BUCKET));
         // SAFETY: index < the number of buckets; self is borrowed mutably.
         unsafe { &mut *self.tags.add(index) }
+    }
+
+    /// Whether the last bucket has granules that the heap has not. Then the
+    /// first of them is tagged as a used block: the last block of the heap does
+    /// not leave its bucket.
+    fn is_fenced(&self) -> bool {
+        !self.granules.is_multiple_of(BUCKET)
     }
 
     fn pointer(&self, granule: usize) -> NonNull<u8> {
@@ -227,7 +254,7 @@ impl Ffit {
     #[inline(always)]
     fn tag_end(&mut self, run: Run) {
         let (first, last) = (run.at / BUCKET, (run.end() - 1) / BUCKET);
-        if run.end() >= (first + 1) * BUCKET || run.end() == self.granules {
+        if run.end() >= (first + 1) * BUCKET {
             self.tags_mut(first).tail = run.len as u32;
             if last != first {
                 self.tags_mut(last).cover = run.at as u32;
@@ -264,17 +291,10 @@ impl Ffit {
     }
 
     /// The size of the largest free block that starts in a bucket.
-    #[inline(always)]
+    #[inline(never)]
     fn largest_in(&self, bucket: usize) -> u32 {
         let tags = self.tags(bucket);
-        let mut holes = tags.starts & !tags.used;
-        let mut largest = 0;
-        while holes != 0 {
-            let at = bucket * BUCKET + holes.trailing_zeros() as usize;
-            largest = largest.max(self.len_at(at));
-            holes &= holes - 1;
-        }
-        largest as u32
+        Holes::new(tags.holes(), tags.used).largest().max(tags.leaving())
     }
 
     /// The first free block of at least `len` in a bucket, from bit `from` on.
@@ -282,7 +302,7 @@ impl Ffit {
     fn hole_in(&self, bucket: usize, from: usize, len: usize) -> Option<Run> {
         let tags = self.tags(bucket);
         let behind = u64::MAX.checked_shl(from as u32).unwrap_or(0);
-        let mut holes = tags.starts & !tags.used & behind;
+        let mut holes = tags.holes() & behind;
         while holes != 0 {
             let at = bucket * BUCKET + holes.trailing_zeros() as usize;
             let found = self.len_at(at);
@@ -296,9 +316,9 @@ impl Ffit {
     }
 
     /// The lowest free block of at least `len`.
-    #[inline(always)]
+    #[inline(never)]
     fn lowest(&self, len: usize) -> Option<Run> {
-        let bucket = self.tree.find(len as u32)?;
+        let bucket = self.tree.find(len as u32, &mut Way::new())?;
         self.hole_in(bucket, 0, len)
     }
 
@@ -311,11 +331,11 @@ impl Ffit {
 
     /// Makes `block` within the free `hole` used; what is left on either side
     /// stays free.
-    #[inline(always)]
+    #[inline(never)]
     fn carve(&mut self, hole: Run, block: Run) {
         debug_assert!(hole.at <= block.at && block.end() <= hole.end());
         let bucket = hole.at / BUCKET;
-        if hole.end() < (bucket + 1) * BUCKET && hole.end() < self.granules {
+        if hole.end() < (bucket + 1) * BUCKET {
             // Another block starts behind the hole in the bucket: what is left
             // of the hole needs no more than a start.
             let tags = self.tags_mut(bucket);
@@ -370,14 +390,53 @@ impl Ffit {
 
     /// Allocates the lowest block for `size` bytes, without counting a
     /// failure.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
         let len = self.granules_for(size)?;
-        let hole = self.lowest(len)?;
-        let block = Run { at: hole.at, len };
-        self.carve(hole, block);
+        let mut way = Way::new();
+        let bucket = self.tree.find(len as u32, &mut way)?;
+        let block = self.cut(bucket, &way, len)?;
         self.grown(len);
         Some(self.pointer(block.at))
+    }
+
+    /// Makes the first `len` granules used of the lowest free block that has as
+    /// many, which is in `bucket`, found that `way`. `None` where the tags
+    /// contradict the tree.
+    #[inline(always)]
+    fn cut(&mut self, bucket: usize, way: &Way, len: usize) -> Option<Run> {
+        let tags = self.tags_mut(bucket);
+        let leaving = tags.leaving();
+        let cut = Holes::new(tags.holes(), tags.used).cut(len)?;
+        let block = Run { at: bucket * BUCKET + cut.at, len };
+        if let Some(size) = cut.of {
+            if size < len {
+                return None;
+            }
+            // Another block starts behind it in the bucket.
+            tags.used |= 1 << cut.at;
+            tags.starts |= 1 << (cut.at + len);
+            self.tree.lower_on(way, bucket, cut.largest.max(leaving));
+            return Some(block);
+        }
+        let end = block.at + leaving as usize;
+        if block.end() > end || end > self.granules {
+            return None;
+        }
+        self.tag(block, true);
+        if block.end() == end {
+            self.tree.lower_on(way, bucket, cut.largest);
+            return Some(block);
+        }
+        let rest = Run { at: block.end(), len: end - block.end() };
+        self.tag(rest, false);
+        if rest.at / BUCKET == bucket {
+            self.tree.lower_on(way, bucket, cut.largest.max(rest.len as u32));
+        } else {
+            self.tree.lower_on(way, bucket, cut.largest);
+            self.hole_grew(rest);
+        }
+        Some(block)
     }
 
     /// As [`place`](Self::place), at a multiple of `align`, a power of two.
@@ -518,7 +577,7 @@ impl Ffit {
     }
 
     fn check_blocks(&self) -> Result<(usize, usize), (&'static CStr, usize)> {
-        let (mut blocks, mut used, mut starts) = (0, 0, 0);
+        let (mut blocks, mut used, mut starts) = (0, 0, u32::from(self.is_fenced()));
         let mut last_free = false;
         let mut wrong = Ok(());
         self.each(&mut |run, is_used| {
@@ -541,6 +600,9 @@ impl Ffit {
             if tags.used & !tags.starts != 0 {
                 return Err((c"a block is used that does not start", bucket * BUCKET));
             }
+        }
+        if self.is_fenced() && !self.is_used(self.granules) {
+            return Err((c"the end of the heap is free", self.granules));
         }
         if bits != starts {
             return Err((c"a block starts inside another", 0));

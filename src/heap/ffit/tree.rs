@@ -11,6 +11,9 @@
 //! A node has 64 bytes: thirty-two sizes where every size fits in 16 bits, which
 //! is to say in areas of up to a megabyte at 16 bytes a granule, else sixteen.
 
+use core::hint::select_unpredictable;
+use core::mem::MaybeUninit;
+
 use super::super::bits::{SIZES, Size};
 
 /// Enough for 2^25 buckets.
@@ -40,6 +43,17 @@ pub(super) struct MaxTree {
 /// Whether no size is above `granules` needs more than 16 bits.
 const fn is_narrow(granules: usize) -> bool {
     granules <= u16::MAX as usize
+}
+
+/// The way of a search: for each level the largest size beside it, so that
+/// nobody who then changes the bucket has to look for that.
+#[derive(Debug)]
+pub(super) struct Way([MaybeUninit<u32>; MAX_LEVELS]);
+
+impl Way {
+    pub fn new() -> Self {
+        Way([MaybeUninit::uninit(); MAX_LEVELS])
+    }
 }
 
 impl MaxTree {
@@ -117,17 +131,18 @@ impl MaxTree {
         at_width!(self.get_at(0, bucket))
     }
 
-    /// The lowest bucket whose size is at least `size`, itself above 0.
+    /// The lowest bucket whose size is at least `size`, itself above 0; and the
+    /// way to it.
     #[inline(always)]
-    pub fn find(&self, size: u32) -> Option<usize> {
+    pub fn find(&self, size: u32, way: &mut Way) -> Option<usize> {
         if self.root < size {
             return None;
         }
-        at_width!(self.descend(self.levels, 0, size))
+        at_width!(self.descend(self.levels, 0, size, way))
     }
 
     #[inline(always)]
-    fn descend<S: Size>(&self, level: u32, mut index: usize, size: u32) -> Option<usize> {
+    fn descend<S: Size>(&self, level: u32, mut index: usize, size: u32, way: &mut Way) -> Option<usize> {
         for level in (0..level).rev() {
             // SAFETY: no tree has more levels.
             if index >= unsafe { *self.counts.get_unchecked(level as usize) } as usize {
@@ -138,9 +153,32 @@ impl MaxTree {
             if hits == 0 {
                 return None;
             }
-            index = index * S::FAN + hits.trailing_zeros() as usize;
+            let child = hits.trailing_zeros() as usize;
+            // SAFETY: as above.
+            unsafe { way.0.get_unchecked_mut(level as usize).write(S::largest_but(self.node(level, index), child)) };
+            index = index * S::FAN + child;
         }
         (index < self.buckets as usize).then_some(index)
+    }
+
+    /// Tells the tree the size of a bucket that was found this `way` just now,
+    /// and has become smaller.
+    #[inline(always)]
+    pub fn lower_on(&mut self, way: &Way, bucket: usize, size: u32) {
+        at_width!(self.lower_on_at(way, bucket, size));
+    }
+
+    #[inline(always)]
+    fn lower_on_at<S: Size>(&mut self, way: &Way, bucket: usize, size: u32) {
+        let (mut index, mut size) = (bucket, size);
+        for level in 0..self.levels {
+            // SAFETY: size() gives a valid place; self is borrowed mutably.
+            unsafe { *self.size::<S>(level, index) = S::new(size) };
+            // SAFETY: find() came through every level.
+            let beside = unsafe { way.0.get_unchecked(level as usize).assume_init() };
+            (index, size) = (index / S::FAN, select_unpredictable(size > beside, size, beside));
+        }
+        self.root = size;
     }
 
     /// The lowest bucket behind `bucket` whose size is at least `size`, itself
@@ -157,7 +195,7 @@ impl MaxTree {
             let behind = hits & !(!0 >> (31 - index % S::FAN));
             if behind != 0 {
                 let child = behind.trailing_zeros() as usize;
-                return self.descend::<S>(level, index / S::FAN * S::FAN + child, size);
+                return self.descend::<S>(level, index / S::FAN * S::FAN + child, size, &mut Way::new());
             }
             index /= S::FAN;
         }
