@@ -41,7 +41,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SO_FLAGS := -Wl,-soname,libmemman.so.1 -Wl,-z,nodelete
 
 .DEFAULT_GOAL := all
-.PHONY: all tools run test test-search c-test steps model assertions check-libraries check-prefix check-readme check-install fuzz sanitize tsan install install-tools uninstall clean help FORCE
+.PHONY: all tools run test test-search c-test steps model assertions check-libraries check-prefix check-readme check-install fuzz miri sanitize tsan install install-tools uninstall clean help FORCE
 
 all: $(LIBRARIES) $(HEADERS)
 
@@ -248,6 +248,14 @@ fuzz:
 	        -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 -print_final_stats=1 -verbosity=0; \
 	done
 
+# The managers' own tests, less of each, as Miri reads the language: nothing is
+# read that was not written, nothing outside its array. Two minutes.
+miri:
+	@$(CARGO) +nightly miri --version > /dev/null 2>&1 || \
+	    { echo 'miri: needs `rustup toolchain install nightly --component miri,rust-src`'; exit 1; }
+	MIRIFLAGS='-Zmiri-permissive-provenance' \
+	    $(CARGO) +nightly miri test --quiet --target-dir target/miri --lib -- heap::
+
 # Not a byte outside the area is read or written. It needs a toolchain of
 # rustup's, which bring the runtime; RUSTC_BOOTSTRAP has a release take what is
 # otherwise for nightly.
@@ -320,6 +328,7 @@ help:
 	@echo 'make assertions         what a drop-in owes, with debug assertions; `make test` has it'
 	@echo 'make fuzz               the managers, and all that is read, against random input, on nightly'
 	@echo '     FUZZ_SECONDS=60    each of the $(words $(FUZZ_TARGETS)) for so long'
+	@echo 'make miri               tests of the managers under Miri, on nightly'
 	@echo 'make sanitize           the tests of the managers under AddressSanitizer'
 	@echo 'make tsan               tests of threads in the malloc under ThreadSanitizer: minutes'
 	@echo 'make c-test [SEED=1]    the tests in C: shared, static, and static on musl'
