@@ -41,11 +41,40 @@ impl Pace {
     /// Looks at the clock: milliseconds. One call in `most` does at least.
     pub fn look(&self, most: u32) -> u64 {
         let now = platform::milliseconds();
+        self.note(now, most);
+        now
+    }
+
+    /// Notes what the clock said.
+    fn note(&self, now: u64, most: u32) {
         let stands = self.looked.load(Ordering::Relaxed) == now;
         let every = if stands { most.min(2 * self.every.load(Ordering::Relaxed)) } else { LEAST };
         self.looked.store(now, Ordering::Relaxed);
         self.every.store(every, Ordering::Relaxed);
         self.rest.store(every - 1, Ordering::Relaxed);
-        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_slows_down_while_the_clock_stands_still() {
+        let pace = Pace::START;
+        // The calls up to the next that looks, itself included, when the clock says `now`.
+        let calls = |now, most| {
+            let mut calls = 1;
+            while !pace.is_due() {
+                pace.count();
+                calls += 1;
+            }
+            pace.note(now, most);
+            calls
+        };
+        assert_eq!([5, 5, 5, 5, 5, 5].map(|now| calls(now, 16)), [1, 2, 4, 8, 16, 16]);
+        assert_eq!([6, 7, 7, 7].map(|now| calls(now, 16)), [16, 2, 2, 4]);
+        // Another limit holds at once.
+        assert_eq!([7, 7, 7].map(|now| calls(now, 3)), [8, 3, 3]);
     }
 }

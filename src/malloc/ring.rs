@@ -60,3 +60,41 @@ impl<const N: usize> Ring<N> {
         Some(oldest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_keeps_its_places_by_age() {
+        let mut ring = Ring::<8>::EMPTY;
+        let mut kept = [0; 8];
+        // The same, oldest first.
+        let mut model: Vec<u32> = Vec::new();
+        let mut seed = 1u32;
+        for turn in 1..4000 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            match seed >> 30 {
+                0 | 1 if ring.count() < 8 => {
+                    assert_eq!(ring.next(), ring.before(0));
+                    kept[ring.add()] = turn;
+                    model.push(turn);
+                }
+                2 if !model.is_empty() => {
+                    let index = (seed >> 8) as usize % model.len();
+                    let place = ring.newest_first().find(|&place| kept[place] == model[index]).unwrap();
+                    // The newest comes in its place.
+                    kept[place] = kept[ring.remove(place)];
+                    model.swap_remove(index);
+                }
+                _ => {
+                    let oldest = ring.remove_oldest().map(|place| kept[place]);
+                    assert_eq!(oldest, (!model.is_empty()).then(|| model.remove(0)));
+                }
+            }
+            let newest_first: Vec<u32> = ring.newest_first().map(|place| kept[place]).collect();
+            assert_eq!(newest_first, model.iter().rev().copied().collect::<Vec<_>>());
+            assert_eq!(ring.count(), model.len());
+        }
+    }
+}
