@@ -43,3 +43,29 @@ fn a_free_beside_contradicting_tags_is_corruption_and_changes_nothing() {
     assert_eq!(heap.stats(), before);
     assert_eq!(heap.check().unwrap_err().what, c"the tags of a block disagree");
 }
+
+#[test]
+fn a_get_that_the_tags_contradict_is_refused_and_changes_nothing() {
+    let mut memory = [0u64; 512];
+    let mut heap = unsafe { Ffit::from_raw(memory.as_mut_ptr().cast(), 4096) }.unwrap();
+    let blocks: [_; 3] = core::array::from_fn(|_| heap.get(160).unwrap().as_ptr());
+    unsafe { heap.free(blocks[1]) }.unwrap();
+    let rest = heap.tree.get(0);
+    heap.get(rest as usize * 16).unwrap();
+    // Ten granules are free, and the tree says as many as before.
+    heap.tree.raise(0, rest);
+    let before = (heap.stats().used, heap.stats().blocks);
+    assert_eq!(heap.get(rest as usize * 16), None);
+    assert_eq!((heap.stats().used, heap.stats().blocks), before);
+    assert_eq!(heap.check().unwrap_err().what, c"the tree contradicts the blocks");
+}
+
+#[test]
+fn a_fence_that_is_gone_is_noticed() {
+    let mut memory = [0u64; 512];
+    let mut heap = unsafe { Ffit::from_raw(memory.as_mut_ptr().cast(), 4096) }.unwrap();
+    assert!(heap.is_fenced());
+    let fence = heap.granules;
+    heap.tags_mut(fence / BUCKET).used &= !(1 << (fence % BUCKET));
+    assert_eq!(heap.check().unwrap_err().what, c"the end of the heap is free");
+}
