@@ -78,6 +78,10 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
 /// so with less.
 const GROWS_HUGE: usize = 16 << 20;
 
+/// How many spare blocks go back to the manager before it is asked again; twice as many the
+/// next time.
+const FEW_SPARES: usize = 4;
+
 impl Heap {
     /// The regions, in the order they came.
     pub fn regions(&mut self) -> impl Iterator<Item = &mut Region> {
@@ -107,15 +111,19 @@ impl Heap {
     }
 
     /// Gets a block from a manager; where that needs new memory or has no room,
-    /// only after all that is spare was given back to it.
+    /// what is spare is given back to it first: a few blocks, the oldest, and more by and by.
     #[inline(never)]
     fn get_from_regions(&mut self, config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
-        if self.spares.bytes() > 0 {
+        let mut few = FEW_SPARES;
+        while self.spares.bytes() > 0 {
             let found = self.regions().find_map(|region| region.get(size, align, dense, false));
             if found.is_some() {
                 return found;
             }
-            self.drop_spares(config);
+            for _ in 0..few {
+                self.drop_spare(config);
+            }
+            few *= 2;
         }
         self.regions().find_map(|region| region.get(size, align, dense, true))
     }
