@@ -628,7 +628,7 @@ impl Cache {
         if self.founded.get() == CAREFUL + 1 {
             self.currents().iter().for_each(|slab| slab.entry().set_old());
         }
-        let empty = self.empties.take_oldest();
+        let empty = self.empties.take_any(threads::are_many());
         let fresh = if empty.is_null() {
             heaps::get(config, SLAB, SLAB, taken > DENSE)
         } else {

@@ -82,6 +82,19 @@ impl Empties {
         self.remove(oldest)
     }
 
+    /// Takes one for another class; null without one. Where there are several threads (`many`)
+    /// the oldest, which is wanted least; else the newest, whose cells are in the processor's
+    /// cache.
+    pub fn take_any(&self, many: bool) -> *mut Slab {
+        let mut ring = self.ring.get();
+        if many || ring.count() == 0 {
+            return self.take_oldest();
+        }
+        let newest = ring.remove(ring.before(1));
+        self.ring.set(ring);
+        self.remove(newest)
+    }
+
     /// The slabs.
     pub fn iter(&self) -> impl Iterator<Item = *mut Slab> {
         self.slabs.iter().map(Owned::get).filter(|slab| !slab.is_null())
