@@ -318,7 +318,7 @@ impl Ffit {
     /// The lowest free block of at least `len`.
     #[inline(never)]
     fn lowest(&self, len: usize) -> Option<Run> {
-        let bucket = self.tree.find(len as u32, &mut Way::new())?;
+        let bucket = self.tree.find(len as u32, &mut Way::default())?;
         self.hole_in(bucket, 0, len)
     }
 
@@ -393,7 +393,7 @@ impl Ffit {
     #[inline(never)]
     pub(super) fn place(&mut self, size: usize) -> Option<NonNull<u8>> {
         let len = self.granules_for(size)?;
-        let mut way = Way::new();
+        let mut way = Way::default();
         let bucket = self.tree.find(len as u32, &mut way)?;
         let block = self.cut(bucket, &way, len)?;
         self.grown(len);

@@ -12,7 +12,6 @@
 //! is to say in areas of up to a megabyte at 16 bytes a granule, else sixteen.
 
 use core::hint::select_unpredictable;
-use core::mem::MaybeUninit;
 
 use super::super::bits::{SIZES, Size};
 
@@ -47,14 +46,8 @@ const fn is_narrow(granules: usize) -> bool {
 
 /// The way of a search: for each level the largest size beside it, so that
 /// nobody who then changes the bucket has to look for that.
-#[derive(Debug)]
-pub(super) struct Way([MaybeUninit<u32>; MAX_LEVELS]);
-
-impl Way {
-    pub fn new() -> Self {
-        Way([MaybeUninit::uninit(); MAX_LEVELS])
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct Way([u32; MAX_LEVELS]);
 
 impl MaxTree {
     /// The bytes that a tree over `buckets` buckets of `granules` granules
@@ -155,7 +148,7 @@ impl MaxTree {
             }
             let child = hits.trailing_zeros() as usize;
             // SAFETY: as above.
-            unsafe { way.0.get_unchecked_mut(level as usize).write(S::largest_but(self.node(level, index), child)) };
+            unsafe { *way.0.get_unchecked_mut(level as usize) = S::largest_but(self.node(level, index), child) };
             index = index * S::FAN + child;
         }
         (index < self.buckets as usize).then_some(index)
@@ -174,8 +167,8 @@ impl MaxTree {
         for level in 0..self.levels {
             // SAFETY: size() gives a valid place; self is borrowed mutably.
             unsafe { *self.size::<S>(level, index) = S::new(size) };
-            // SAFETY: find() came through every level.
-            let beside = unsafe { way.0.get_unchecked(level as usize).assume_init() };
+            // SAFETY: no tree has more levels.
+            let beside = unsafe { *way.0.get_unchecked(level as usize) };
             (index, size) = (index / S::FAN, select_unpredictable(size > beside, size, beside));
         }
         self.root = size;
@@ -195,7 +188,7 @@ impl MaxTree {
             let behind = hits & !(!0 >> (31 - index % S::FAN));
             if behind != 0 {
                 let child = behind.trailing_zeros() as usize;
-                return self.descend::<S>(level, index / S::FAN * S::FAN + child, size, &mut Way::new());
+                return self.descend::<S>(level, index / S::FAN * S::FAN + child, size, &mut Way::default());
             }
             index /= S::FAN;
         }
