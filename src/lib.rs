@@ -17,6 +17,8 @@ mod malloc;
 // What tests can run of it, and a model checker: `make model`.
 #[cfg(all(test, feature = "std"))]
 mod malloc {
+    #[cfg(not(loom))]
+    mod pace;
     #[cfg(loom)]
     mod remote;
     #[cfg(not(loom))]

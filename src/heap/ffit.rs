@@ -298,21 +298,14 @@ impl Ffit {
     }
 
     /// The first free block of at least `len` in a bucket, from bit `from` on.
-    #[inline(always)]
+    #[inline(never)]
     fn hole_in(&self, bucket: usize, from: usize, len: usize) -> Option<Run> {
         let tags = self.tags(bucket);
         let behind = u64::MAX.checked_shl(from as u32).unwrap_or(0);
-        let mut holes = tags.holes() & behind;
-        while holes != 0 {
-            let at = bucket * BUCKET + holes.trailing_zeros() as usize;
-            let found = self.len_at(at);
-            if found >= len {
-                // Beyond the end only where the tags were overwritten.
-                return (at + found <= self.granules).then_some(Run { at, len: found });
-            }
-            holes &= holes - 1;
-        }
-        None
+        let cut = Holes::new(tags.holes() & behind, tags.used).cut(len)?;
+        let hole = Run { at: bucket * BUCKET + cut.at, len: cut.of.unwrap_or(tags.tail as usize) };
+        // Beyond the end only where the tags were overwritten.
+        (hole.len >= len && hole.end() <= self.granules).then_some(hole)
     }
 
     /// The lowest free block of at least `len`.

@@ -76,5 +76,6 @@ mod tests {
         assert_eq!([6, 7, 7, 7].map(|now| calls(now, 16)), [16, 2, 2, 4]);
         // Another limit holds at once.
         assert_eq!([7, 7, 7].map(|now| calls(now, 3)), [8, 3, 3]);
+        assert!(pace.look(16) > 7 && !pace.is_due());
     }
 }

@@ -121,7 +121,7 @@ pub(crate) fn address_limit() -> usize {
 }
 
 /// Milliseconds of a clock that never goes back, to a few.
-#[cfg(not(feature = "std"))]
+#[cfg(any(test, not(feature = "std")))]
 pub(crate) fn milliseconds() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the structure is valid; the clock is always there, so errno stays.

@@ -56,6 +56,7 @@ fn a_get_that_the_tags_contradict_is_refused_and_changes_nothing() {
     heap.tree.raise(0, rest);
     let before = (heap.stats().used, heap.stats().blocks);
     assert_eq!(heap.get(rest as usize * 16), None);
+    assert_eq!(unsafe { heap.extend(blocks[0], rest as usize * 16) }, Err(ExtendError::NoRoom));
     assert_eq!((heap.stats().used, heap.stats().blocks), before);
     assert_eq!(heap.check().unwrap_err().what, c"the tree contradicts the blocks");
 }
@@ -68,4 +69,21 @@ fn a_fence_that_is_gone_is_noticed() {
     let fence = heap.granules;
     heap.tags_mut(fence / BUCKET).used &= !(1 << (fence % BUCKET));
     assert_eq!(heap.check().unwrap_err().what, c"the end of the heap is free");
+}
+
+#[test]
+fn an_aligned_get_goes_on_behind_a_free_block_without_an_aligned_place() {
+    #[repr(align(4096))]
+    struct Memory([u8; 4096]);
+    let mut memory = Memory([0; 4096]);
+    let mut heap = unsafe { Ffit::from_raw(memory.0.as_mut_ptr(), 4096) }.unwrap();
+    let blocks = [16, 256, 240, 256].map(|size| heap.get(size).unwrap().as_ptr());
+    let rest = heap.stats().largest_free as usize;
+    heap.get(rest).unwrap();
+    for block in [blocks[1], blocks[3]] {
+        unsafe { heap.free(block) }.unwrap();
+    }
+    // Both have 256 bytes; the second begins at 512.
+    assert_eq!(heap.get_aligned(256, 256).unwrap().as_ptr(), blocks[3]);
+    heap.check().unwrap();
 }
