@@ -118,6 +118,9 @@ impl Heap {
         while self.spares.bytes() > 0 {
             let found = self.regions().find_map(|region| region.get(size, align, dense, false));
             if found.is_some() {
+                if few > FEW_SPARES {
+                    self.spares.restrict();
+                }
                 return found;
             }
             for _ in 0..few {
@@ -392,6 +395,7 @@ pub(super) fn tick(config: &Config, now: u64) -> bool {
         done &= heap
             .if_unlocked(|heap| {
                 heap.drop_spares(config);
+                heap.spares.relax();
                 heap.regions().fold(true, |done, region| done & region.decay())
             })
             .unwrap_or(true);

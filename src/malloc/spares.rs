@@ -10,6 +10,8 @@ use crate::platform::PAGE;
 
 /// How many a heap keeps at most: as many as a word has bits.
 const MOST: usize = u64::BITS as usize;
+/// How many it keeps at least before the oldest goes, where they are not too many bytes.
+const FEW: usize = 12;
 /// How many bytes a heap keeps at most in them.
 const MOST_BYTES: usize = 4 << 20;
 const _: () = assert!(Spares::LARGEST / PAGE <= u16::MAX as usize);
@@ -30,6 +32,8 @@ pub(super) struct Spares {
     places: [u64; RANKS],
     ranks: u64,
     ring: Ring<MOST>,
+    /// How many are kept at most for now.
+    most: usize,
     bytes: usize,
 }
 
@@ -44,6 +48,7 @@ impl Spares {
         places: [0; RANKS],
         ranks: 0,
         ring: Ring::EMPTY,
+        most: MOST,
         bytes: 0,
     };
     /// The largest block that is kept, in bytes.
@@ -108,7 +113,18 @@ impl Spares {
 
     /// Whether the oldest has to go before one of `bytes` bytes can be kept.
     pub fn is_full(&self, bytes: usize) -> bool {
-        self.ring.count() == MOST || self.bytes + bytes > MOST_BYTES
+        self.ring.count() >= self.most || self.bytes + bytes > MOST_BYTES
+    }
+
+    /// Says that some had to go: for now no more are kept than are left. As many again would
+    /// have to go again, all at once.
+    pub fn restrict(&mut self) {
+        self.most = self.ring.count().max(FEW);
+    }
+
+    /// Says that as many may be kept as ever.
+    pub fn relax(&mut self) {
+        self.most = MOST;
     }
 
     /// Keeps a block of at most `LARGEST` bytes, whole pages, for which there is room.
@@ -169,6 +185,7 @@ mod tests {
         };
         let mut spares = Spares::NONE;
         let mut list: Vec<(usize, usize)> = Vec::new();
+        let mut kept = MOST;
         for round in 0..200_000 {
             let most = 512 >> random(9);
             let pages = if random(2) == 0 { most } else { 1 + random(most) };
@@ -180,7 +197,18 @@ mod tests {
                 list.iter().any(|&(at, size)| (at..at + size).contains(&(address + 5)))
             );
             assert_eq!(spares.bytes(), list.iter().map(|&(_, size)| size).sum());
-            let full = list.len() == MOST || spares.bytes() + pages * PAGE > MOST_BYTES;
+            match random(2000) {
+                0 => {
+                    spares.restrict();
+                    kept = list.len().max(FEW);
+                }
+                1 => {
+                    spares.relax();
+                    kept = MOST;
+                }
+                _ => {}
+            }
+            let full = list.len() == kept || spares.bytes() + pages * PAGE > MOST_BYTES;
             assert_eq!(spares.is_full(pages * PAGE), full);
             if round % 1000 < 500 || random(2) == 0 {
                 while spares.is_full(pages * PAGE) {
