@@ -128,7 +128,11 @@ impl Heap {
             }
             few *= 2;
         }
-        self.regions().find_map(|region| region.get(size, align, dense, true))
+        let found = self.regions().find_map(|region| region.get(size, align, dense, true));
+        if found.is_some_and(|fresh| fresh.zero) {
+            huge::make_room();
+        }
+        found
     }
 
     fn push(&mut self, region: NonNull<Region>) {

@@ -33,8 +33,9 @@ impl From<Mapping> for Huge {
 
 /// The slots of the first table.
 const SLOTS: usize = 128;
-/// How long a spare mapping is kept, in milliseconds.
+/// How long a spare mapping is kept, in milliseconds; and how long at most where a heap grows.
 const KEPT: u64 = 250;
+const KEPT_BESIDE_GROWTH: u64 = KEPT / 8;
 
 /// New blocks from this size on are asked to be of huge pages; not for calloc, as
 /// who asks for zeros may leave most of them as they are.
@@ -176,6 +177,10 @@ pub(super) fn get(config: &Config, size: usize, align: usize, zero: bool) -> Opt
     let spares = &mut table.spares;
     let spare = if align <= PAGE && !zero { spares.take(bytes, pages) } else { None };
     let is_new = spare.is_none();
+    if zero {
+        // Instead of memory that would have to be cleaned it gets new.
+        spares.make_room(bytes);
+    }
     let mapping = spare.or_else(|| spares.map(bytes, align, zero, pages)).or_else(|| {
         // What is kept may be what is missing.
         spares.drop_before(u64::MAX).then(|| spares.map(bytes, align, zero, pages)).flatten()
@@ -208,6 +213,14 @@ pub(super) fn decay(now: u64) -> bool {
         table.spares.drop_before(now.saturating_sub(KEPT));
     }
     true
+}
+
+/// Gives back what has been spare for a shorter while, as a heap has just grown: the program
+/// wants its memory elsewhere now, and is to have it once.
+pub(super) fn make_room() {
+    if let Some(mut table) = TABLE.try_lock() {
+        table.spares.drop_before(platform::milliseconds().saturating_sub(KEPT_BESIDE_GROWTH));
+    }
 }
 
 /// Gives all spare mappings back; whether there were any.

@@ -232,6 +232,16 @@ impl SpareMappings {
             self.remove(0).mapping.give_back();
         }
         self.insert(Spare { mapping, since: platform::milliseconds() });
+        self.shrink_to(most);
+    }
+
+    /// Gives `bytes` bytes back, or all: as many are about to be mapped anew.
+    pub fn make_room(&mut self, bytes: usize) {
+        self.shrink_to(self.bytes.saturating_sub(bytes));
+    }
+
+    /// Gives back what is above `most` bytes, the lowest first.
+    fn shrink_to(&mut self, most: usize) {
         while self.bytes > most {
             let Spare { mapping, since } = self.remove(0);
             let excess = self.bytes + mapping.bytes - most;
