@@ -128,11 +128,7 @@ impl Heap {
             }
             few *= 2;
         }
-        let found = self.regions().find_map(|region| region.get(size, align, dense, true));
-        if found.is_some_and(|fresh| fresh.zero) {
-            huge::make_room();
-        }
-        found
+        self.regions().find_map(|region| region.get(size, align, dense, true))
     }
 
     fn push(&mut self, region: NonNull<Region>) {
@@ -216,7 +212,8 @@ fn first(config: &Config, size: usize) -> usize {
 
 /// Gets a block: from the thread's own heap, from another where that one is
 /// locked or has no room, from the OS at last. `dense` says that all of it will
-/// be used soon. Every some calls it does a step of decay where one is due.
+/// be used soon. Every some calls it does a step of decay where one is due. Where it is new
+/// memory, freed mappings make room.
 #[inline]
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = first(config, size);
@@ -227,7 +224,11 @@ pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Op
         pace.count();
     }
     let found = HEAPS[home].get_if_unlocked(config, size, align, dense);
-    found.or_else(|| get_elsewhere(config, home, size, align, dense))
+    let found = found.or_else(|| get_elsewhere(config, home, size, align, dense));
+    if found.is_some_and(|fresh| fresh.zero) {
+        huge::make_room();
+    }
+    found
 }
 
 /// Gets a block that the heap `home` does not have at once.

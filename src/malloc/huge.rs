@@ -217,6 +217,7 @@ pub(super) fn decay(now: u64) -> bool {
 
 /// Gives back what has been spare for a shorter while, as a heap has just grown: the program
 /// wants its memory elsewhere now, and is to have it once.
+#[cold]
 pub(super) fn make_room() {
     if let Some(mut table) = TABLE.try_lock() {
         table.spares.drop_before(platform::milliseconds().saturating_sub(KEPT_BESIDE_GROWTH));

@@ -10,7 +10,7 @@ use crate::platform::PAGE;
 
 /// How many a heap keeps at most: as many as a word has bits.
 const MOST: usize = u64::BITS as usize;
-/// How many it keeps at least before the oldest goes, where they are not too many bytes.
+/// How many it may keep however often some had to go: see [`Spares::restrict`].
 const FEW: usize = 12;
 /// How many bytes a heap keeps at most in them.
 const MOST_BYTES: usize = 4 << 20;
