@@ -212,8 +212,8 @@ fn first(config: &Config, size: usize) -> usize {
 
 /// Gets a block: from the thread's own heap, from another where that one is
 /// locked or has no room, from the OS at last. `dense` says that all of it will
-/// be used soon. Every some calls it does a step of decay where one is due. Where it is new
-/// memory, freed mappings make room.
+/// be used soon. Every some calls it does a step of decay where one is due; and one of
+/// freed mappings, early, where the block is new memory.
 #[inline]
 pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let home = first(config, size);
@@ -226,7 +226,7 @@ pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Op
     let found = HEAPS[home].get_if_unlocked(config, size, align, dense);
     let found = found.or_else(|| get_elsewhere(config, home, size, align, dense));
     if found.is_some_and(|fresh| fresh.zero) {
-        huge::make_room();
+        huge::decay_early();
     }
     found
 }

@@ -209,18 +209,22 @@ pub(super) unsafe fn free(block: *mut u8, retain: usize) -> bool {
 
 /// Gives back what was freed a while before `now`; true, as it is done at once.
 pub(super) fn decay(now: u64) -> bool {
-    if let Some(mut table) = TABLE.try_lock() {
-        table.spares.drop_before(now.saturating_sub(KEPT));
-    }
+    drop_older(now, KEPT);
     true
 }
 
 /// Gives back what has been spare for a shorter while, as a heap has just grown: the program
 /// wants its memory elsewhere now, and is to have it once.
 #[cold]
-pub(super) fn make_room() {
+pub(super) fn decay_early() {
+    drop_older(platform::milliseconds(), KEPT_BESIDE_GROWTH);
+}
+
+/// Gives back what at `now` has been spare for `kept` milliseconds; nothing where another
+/// thread has the table.
+fn drop_older(now: u64, kept: u64) {
     if let Some(mut table) = TABLE.try_lock() {
-        table.spares.drop_before(platform::milliseconds().saturating_sub(KEPT_BESIDE_GROWTH));
+        table.spares.drop_before(now.saturating_sub(kept));
     }
 }
 
