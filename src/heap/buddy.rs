@@ -19,7 +19,7 @@
 //! A block of more than a bucket (order 7 and up) leaves the used words of its
 //! buckets 0 and writes its order into the first end word, where no bit may
 //! stand without its used bit. Every operation thus costs one path of the tree
-//! at most: a sixth of the logarithm of the heap, not its size, and 2.12 bits a
+//! at most: a sixth of the logarithm of the heap, not its size, and 2.13 bits a
 //! granule.
 //!
 //! The granules of an area need not be a power of two: what lies beyond the
@@ -78,8 +78,9 @@ impl Window {
 
 /// A heap under the binary buddy system.
 ///
-/// Get, free and extend cost one path up and down a tree of `log64` of the
-/// area's 64-granule buckets: at most five steps, whatever the heap holds. The
+/// Get, free and extend cost at most one path up a tree of `log64` of the area's
+/// 64-granule buckets, and one down for an order, of thirteen at most, whose
+/// lowest window it was: at most five steps each, whatever the heap holds. The
 /// bound that leftmost placement keeps is in [`crate::analysis`].
 #[derive(Debug)]
 pub struct Buddy {
@@ -219,9 +220,8 @@ impl Buddy {
         let free = Granules(!bucket.used);
         bucket.used |= run;
         bucket.ends |= run & !(run >> 1);
-        let had = free.windows();
-        let left = if is_lowest { had.without(Granules(run)) } else { Granules(!bucket.used).windows() };
-        self.tree.bucket_taken(index, had, left);
+        let left = if is_lowest { free.windows().without(Granules(run)) } else { Granules(!bucket.used).windows() };
+        self.tree.bucket_taken(index, free == Granules::ALL, left);
     }
 
     /// Makes a block free; the order of the largest free window around it.

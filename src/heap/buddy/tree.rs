@@ -3,7 +3,9 @@
 //!
 //! A node has sixty-four children, and a word for every order of a window up
 //! to that of a whole child: the children that *lack* one, that is, have no
-//! free window of that order. The children of level 0 are the buckets.
+//! free window of that order; and one word more, how many orders the node
+//! itself lacks. The children of level 0 are the buckets. (The highest of
+//! several levels has nobody who would ask for its last word.)
 //!
 //! ```text
 //!   level 1      orders 0 to 12    a child: 64 buckets, order 12
@@ -21,6 +23,12 @@
 //! Memory of zeros is a tree in which all is free. What lies below an
 //! allocated window of more than a bucket is left as it was when it was free:
 //! the search never comes there.
+//!
+//! Which node of level 0 is the lowest with a window of each order is noted
+//! beside the tree, so that the search of a bucket looks at one node, however
+//! many levels there are: each level is memory that has to be waited for.
+
+use core::ops::Range;
 
 use super::super::bits::{BUCKET, Granules, Windows};
 
@@ -37,10 +45,21 @@ const fn child_order(level: usize) -> u32 {
     BUCKET_ORDER + FAN_LOG * level as u32
 }
 
-/// The words of a node of level `level`: one for each order of its children.
-const fn node_words(level: usize) -> usize {
-    child_order(level) as usize + 1
+/// How many orders of windows a node of level `level` may have.
+const fn all_orders(level: usize) -> u32 {
+    child_order(level + 1) + 1
 }
+
+/// The words of a node of level `level`: one for each order of its children,
+/// and the number of orders that it lacks.
+const fn node_words(level: usize) -> usize {
+    child_order(level) as usize + 2
+}
+
+/// How many orders of windows a node of level 0 may have.
+const NODE_ORDERS: u32 = all_orders(0);
+/// No node.
+const NONE: u32 = u32::MAX;
 
 /// Where the words of a level begin, and its last node.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +68,18 @@ struct Level {
     last: u32,
 }
 
-/// The tree. Invariant: `words` points to `bytes(buckets)` bytes that are the
-/// tree's alone; the highest of the `levels` levels, at least one, is one node.
+/// The tree. Invariants: `words` points to `bytes(buckets)` bytes that are the
+/// tree's alone; the highest of the `levels` levels, at least one, is one node;
+/// the nodes in `lowest` exist, whatever was written to the tree.
 #[derive(Debug)]
 pub(super) struct WindowTree {
     words: *mut Granules,
     levels: usize,
     level: [Level; MAX_LEVELS],
     buckets: usize,
+    /// The lowest node of level 0 that has a window of each order, or `NONE`.
+    /// Where there is one node, it is that, whether it has or not.
+    lowest: [u32; NODE_ORDERS as usize],
 }
 
 impl WindowTree {
@@ -81,7 +104,7 @@ impl WindowTree {
     /// alone.
     pub unsafe fn new(words: *mut u8, buckets: usize, last: Windows) -> Self {
         let level = [Level { start: 0, last: 0 }; MAX_LEVELS];
-        let mut tree = WindowTree { words: words.cast(), levels: 0, level, buckets };
+        let mut tree = WindowTree { words: words.cast(), levels: 0, level, buckets, lowest: [0; NODE_ORDERS as usize] };
         let (mut count, mut start) = (buckets, 0);
         while tree.levels == 0 || count > 1 {
             count = count.div_ceil(FAN);
@@ -99,7 +122,7 @@ impl WindowTree {
             }
             present = present.div_ceil(FAN);
         }
-        tree.bucket_taken(buckets - 1, Granules::ALL.windows(), last);
+        tree.bucket_taken(buckets - 1, true, last);
         tree
     }
 
@@ -111,7 +134,7 @@ impl WindowTree {
 
     /// The order of the largest free window.
     pub fn largest(&self) -> Option<u32> {
-        self.orders(self.levels - 1, 0).checked_sub(1)
+        self.counted_orders(self.levels - 1, 0).checked_sub(1)
     }
 
     #[inline(always)]
@@ -121,14 +144,14 @@ impl WindowTree {
         unsafe { *self.level.get_unchecked(level) }
     }
 
-    /// Where the word of a node for windows of `order` lies, at most that of a
-    /// child.
+    /// Where a word of a node lies: that for windows of an order, at most that
+    /// of a child, or the last, behind them.
     #[inline(always)]
-    fn place(&self, level: usize, node: usize, order: u32) -> *mut Granules {
+    fn place(&self, level: usize, node: usize, word: u32) -> *mut Granules {
         let Level { start, last } = self.level(level);
-        debug_assert!(node <= last as usize && order <= child_order(level));
+        debug_assert!(node <= last as usize && (word as usize) < node_words(level));
         // SAFETY: a word of that level.
-        unsafe { self.words.add(start as usize + order as usize).add(node * node_words(level)) }
+        unsafe { self.words.add(start as usize + word as usize).add(node * node_words(level)) }
     }
 
     /// The children of a node that lack a window of `order`.
@@ -144,11 +167,33 @@ impl WindowTree {
         unsafe { &mut *self.place(level, node, order) }
     }
 
-    /// All words of a node.
+    /// The words of a node for windows of each order.
     #[inline(always)]
     fn words_mut(&mut self, level: usize, node: usize) -> &mut [Granules] {
-        // SAFETY: as many as a node of that level has; self is borrowed mutably.
-        unsafe { core::slice::from_raw_parts_mut(self.place(level, node, 0), node_words(level)) }
+        // SAFETY: fewer than a node of that level has; self is borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.place(level, node, 0), node_words(level) - 1) }
+    }
+
+    /// The last word of a node: how many orders of windows it lacks.
+    #[inline(always)]
+    fn missing(&self, level: usize, node: usize) -> u64 {
+        // SAFETY: place() gives a valid place.
+        unsafe { *self.place(level, node, child_order(level) + 1).cast() }
+    }
+
+    /// How many orders of windows are free in a node, by its last word.
+    #[inline(always)]
+    fn orders(&self, level: usize, node: usize) -> u32 {
+        let all = all_orders(level);
+        // It lacks more only where the tree was overwritten.
+        all - self.missing(level, node).min(all.into()) as u32
+    }
+
+    /// Notes how many orders of windows are free in a node.
+    #[inline(always)]
+    fn set_orders(&mut self, level: usize, node: usize, orders: u32) {
+        // SAFETY: as above; self is borrowed mutably.
+        unsafe { *self.place(level, node, child_order(level) + 1).cast() = u64::from(all_orders(level) - orders) }
     }
 
     /// The children of a node that are wholly free.
@@ -166,9 +211,9 @@ impl WindowTree {
         }
     }
 
-    /// How many orders of windows are free in a node.
-    fn orders(&self, level: usize, node: usize) -> u32 {
-        (0..=child_order(level + 1)).filter(|&order| self.has(level, node, order)).count() as u32
+    /// How many orders of windows are free in a node, by its children.
+    fn counted_orders(&self, level: usize, node: usize) -> u32 {
+        (0..all_orders(level)).filter(|&order| self.has(level, node, order)).count() as u32
     }
 
     /// The level whose children make up windows of `order`, from that of a
@@ -180,11 +225,41 @@ impl WindowTree {
         (level, above - FAN_LOG * level as u32)
     }
 
+    /// The lowest node of level 0 that has a window of `order`, at most that of
+    /// a whole node.
+    #[inline(always)]
+    fn lowest(&self, order: u32) -> Option<usize> {
+        debug_assert!(order < NODE_ORDERS);
+        // SAFETY: no window in a node has a larger order.
+        let node = unsafe { *self.lowest.get_unchecked(order as usize) };
+        (node != NONE).then_some(node as usize)
+    }
+
+    /// Notes that `node` is the lowest, or that none has a window of `order`.
+    #[inline(always)]
+    fn set_lowest(&mut self, order: u32, node: Option<usize>) {
+        debug_assert!(order < NODE_ORDERS);
+        // Beyond the end only where the tree was overwritten.
+        let node = node.filter(|&node| node <= self.level(0).last as usize);
+        // SAFETY: as above.
+        unsafe { *self.lowest.get_unchecked_mut(order as usize) = node.map_or(NONE, |node| node as u32) }
+    }
+
+    /// Notes that `node` of level 0 has a window of `order`.
+    #[inline(always)]
+    fn lower_lowest(&mut self, order: u32, node: usize) {
+        debug_assert!(order < NODE_ORDERS && node <= self.level(0).last as usize);
+        // SAFETY: as above.
+        let lowest = unsafe { self.lowest.get_unchecked_mut(order as usize) };
+        *lowest = (*lowest).min(node as u32);
+    }
+
     /// The lowest bucket that has a free window of `order`, which is at most a
-    /// bucket's. Some twenty instructions a level.
+    /// bucket's.
     #[inline(always)]
     pub fn find_bucket(&self, order: u32) -> Option<usize> {
-        let bucket = self.descend(0, order)?;
+        let node = self.lowest(order)?;
+        let bucket = node * FAN + self.lacking(0, node, order).others().lowest()?;
         // Beyond the end only where the tree was overwritten.
         (bucket < self.buckets).then_some(bucket)
     }
@@ -196,27 +271,24 @@ impl WindowTree {
             return None;
         }
         let (level, log) = self.level_of(order);
-        let node = self.descend(level + 1, order)?;
-        if node > self.level(level).last as usize {
-            return None; // only where the tree was overwritten
-        }
+        let node = if level == 0 { self.lowest(order)? } else { self.descend(level, order)? };
         let first = self.free(level, node).lowest_window(log)?;
         Some((node * FAN + first) << (FAN_LOG as usize * level))
     }
 
-    /// The lowest stretch of level `down`, at least as large as a window of
-    /// `order`, that has one; the whole where that is the level above all.
+    /// The lowest node of `level`, at least as large as a window of `order`,
+    /// that has one. Some twenty instructions a level above it.
     #[inline(always)]
-    fn descend(&self, down: usize, order: u32) -> Option<usize> {
-        let (mut level, mut index) = (self.levels, 0);
-        while level > down {
-            level -= 1;
-            if index > self.level(level).last as usize {
+    fn descend(&self, level: usize, order: u32) -> Option<usize> {
+        let (mut at, mut node) = (self.levels - 1, 0);
+        while at > level {
+            node = node * FAN + self.lacking(at, node, order).others().lowest()?;
+            at -= 1;
+            if node > self.level(at).last as usize {
                 return None; // only where the tree was overwritten
             }
-            index = index * FAN + self.lacking(level, index, order).others().lowest()?;
         }
-        Some(index)
+        Some(node)
     }
 
     /// Whether the window of `order >= 6` that starts at `bucket` is free.
@@ -225,18 +297,20 @@ impl WindowTree {
         self.free(level, node).contains(window)
     }
 
-    /// Tells the tree that of the free windows of a bucket, `had`, some are
-    /// `left`.
+    /// Tells the tree that only the windows `left` of a bucket's are still free;
+    /// `was_free` if all of it was.
     #[inline(always)]
-    pub fn bucket_taken(&mut self, bucket: usize, had: Windows, left: Windows) {
-        let (node, child, had) = (bucket / FAN, Granules::window(bucket % FAN, 0), had.orders());
-        // Read before it is written: the processor would wait.
-        let lacking = self.lacking(0, node, had - 1).and(child);
+    pub fn bucket_taken(&mut self, bucket: usize, was_free: bool, left: Windows) {
+        let (node, child) = (bucket / FAN, Granules::window(bucket % FAN, 0));
+        // The children that have the largest windows of the node, or all of a
+        // bucket. Read before it is written: the processor would wait.
+        let largest = u64::from(NODE_ORDERS - 1).wrapping_sub(self.missing(0, node)).min(BUCKET_ORDER.into());
+        let lacking = self.lacking(0, node, largest as u32).and(child);
         for (order, word) in self.words_mut(0, node).iter_mut().enumerate() {
             *word = word.and(child.only_if(!left.has(order as u32)));
         }
-        if lacking == Granules::ALL || had > BUCKET_ORDER {
-            self.carry_taken(0, node, child, had);
+        if lacking == Granules::ALL || was_free {
+            self.node_taken(node);
         }
     }
 
@@ -246,12 +320,12 @@ impl WindowTree {
     #[inline(always)]
     pub fn bucket_freed(&mut self, bucket: usize, orders: u32) -> Option<u32> {
         let (node, child) = (bucket / FAN, Granules::window(bucket % FAN, 0));
-        let lacking = self.lacking(0, node, orders - 1);
+        let had = self.orders(0, node);
         for (order, word) in self.words_mut(0, node).iter_mut().enumerate() {
             *word = word.but(child.only_if((order as u32) < orders));
         }
-        if lacking == Granules::ALL || orders > BUCKET_ORDER {
-            return self.carry_given(0, node, child, orders);
+        if orders > had.min(BUCKET_ORDER) {
+            return self.node_given(node, bucket % FAN, orders);
         }
         None
     }
@@ -261,6 +335,14 @@ impl WindowTree {
     pub fn window_taken(&mut self, bucket: usize, order: u32) {
         let (level, node, window) = self.place_of(bucket, order);
         self.children_taken(level, node, window);
+        if level > 0 {
+            let nodes = 1 << (order - child_order(1));
+            for order in 0..NODE_ORDERS {
+                if self.lowest(order).is_some_and(|node| node / nodes == bucket / FAN / nodes) {
+                    self.set_lowest(order, self.descend(0, order));
+                }
+            }
+        }
     }
 
     /// Tells the tree that the window of `order >= 6` at `bucket` has become
@@ -270,7 +352,16 @@ impl WindowTree {
         for word in self.words_mut(level, node) {
             *word = word.but(window);
         }
-        self.carry_given(level, node, window, child_order(level) + 1).unwrap_or(order)
+        let (child, orders) = (window.0.trailing_zeros() as usize, child_order(level) + 1);
+        let around = if level == 0 {
+            self.node_given(node, child, orders)
+        } else {
+            for order in 0..NODE_ORDERS {
+                self.lower_lowest(order, bucket / FAN);
+            }
+            self.carry_given(level, node, child, orders)
+        };
+        around.unwrap_or(order)
     }
 
     /// The level, the node and the children that make up the window of
@@ -287,68 +378,130 @@ impl WindowTree {
         for word in self.words_mut(level, node) {
             *word = word.and(children);
         }
-        self.carry_taken(level, node, children, child_order(level) + 1);
+        if level == 0 { self.node_taken(node) } else { self.carry_taken(level, node) }
     }
 
-    /// Tells the nodes above that `children` of a node, which are alike and
-    /// `had` so many orders, have fewer: as far as that changes anything.
-    #[inline(never)]
-    fn carry_taken(&mut self, mut level: usize, mut node: usize, mut children: Granules, mut had: u32) {
-        while level + 1 < self.levels {
-            let own = child_order(level);
-            if had > own {
-                // They were part of larger windows.
-                had = own + self.free(level, node).and(children).windows().orders();
+    /// Children of a node have fewer windows: notes what it has now. The orders
+    /// that it has lost.
+    #[inline(always)]
+    fn recount(&mut self, level: usize, node: usize) -> Range<u32> {
+        let (had, own) = (self.orders(level, node), child_order(level));
+        let free = self.free(level, node);
+        let left = if free.0 != 0 {
+            own + free.windows().orders()
+        } else {
+            // Down to what some child has.
+            let mut left = had.min(own);
+            while left > 0 && !self.has(level, node, left - 1) {
+                left -= 1;
             }
+            left
+        };
+        self.set_orders(level, node, left);
+        left..had
+    }
+
+    /// Buckets of a node of level 0 have fewer windows: tells it, and the nodes
+    /// above, as far as that changes anything.
+    #[inline(never)]
+    fn node_taken(&mut self, node: usize) {
+        let lost = self.recount(0, node);
+        if self.levels == 1 {
+            return;
+        }
+        let (parent, child) = (node / FAN, Granules::window(node % FAN, 0));
+        for order in lost.clone() {
+            let word = self.lacking_mut(1, parent, order);
+            *word = word.and(child);
+            let next = word.others().lowest();
+            if self.lowest(order) == Some(node) {
+                self.set_lowest(order, next.map(|next| parent * FAN + next));
+            }
+        }
+        if self.levels > 2 {
+            self.carry_taken(1, parent);
+            for order in lost {
+                if self.lowest(order).is_none() {
+                    self.set_lowest(order, self.descend(0, order));
+                }
+            }
+        }
+    }
+
+    /// As [`node_taken`](Self::node_taken), from `level` on, which is above 0.
+    #[inline(never)]
+    fn carry_taken(&mut self, mut level: usize, mut node: usize) {
+        while level + 1 < self.levels {
             let (parent, child) = (node / FAN, Granules::window(node % FAN, 0));
-            // Down to what other children have.
-            let mut order = had;
-            while order > 0 && !self.has(level, node, order - 1) {
-                order -= 1;
+            let lost = self.recount(level, node);
+            if lost.is_empty() {
+                return;
+            }
+            for order in lost {
                 let word = self.lacking_mut(level + 1, parent, order);
                 *word = word.and(child);
             }
-            if order == had {
-                return;
-            }
-            (level, node, children) = (level + 1, parent, child);
+            (level, node) = (level + 1, parent);
         }
     }
 
-    /// Tells the nodes above that `children` of a node, which are alike, now
-    /// have `orders` orders: as far as that changes anything. The order of the
-    /// largest free window around them, if they are wholly free.
+    /// Tells a node of level 0 and those above that its bucket `child`, and
+    /// maybe others, now have `orders` orders: as far as that changes anything.
+    /// The order of the largest free window around it, if it is wholly free.
     #[inline(never)]
-    fn carry_given(
-        &mut self,
-        mut level: usize,
-        mut node: usize,
-        mut children: Granules,
-        mut orders: u32,
-    ) -> Option<u32> {
+    fn node_given(&mut self, node: usize, child: usize, orders: u32) -> Option<u32> {
+        let around = self.window_around(0, node, child, orders);
+        let (had, orders) = (self.orders(0, node), around.map_or(orders, |order| order + 1));
+        if orders <= had {
+            return around;
+        }
+        self.set_orders(0, node, orders);
+        if self.levels == 1 {
+            return around;
+        }
+        let (parent, child) = (node / FAN, node % FAN);
+        for order in had..orders {
+            let word = self.lacking_mut(1, parent, order);
+            *word = word.but(Granules::window(child, 0));
+            self.lower_lowest(order, node);
+        }
+        if self.levels > 2 || orders == NODE_ORDERS {
+            return self.carry_given(1, parent, child, orders).or(around);
+        }
+        around
+    }
+
+    /// As [`node_given`](Self::node_given), from `level` on, which is above 0.
+    #[inline(never)]
+    fn carry_given(&mut self, mut level: usize, mut node: usize, mut child: usize, mut orders: u32) -> Option<u32> {
         let mut around = None;
         loop {
-            let own = child_order(level);
-            if orders > own {
-                let log = self.free(level, node).window_around(children.0.trailing_zeros() as usize);
-                around = Some(own + log);
-                orders = own + log + 1;
-            }
+            let wider = self.window_around(level, node, child, orders);
+            (around, orders) = (wider.or(around), wider.map_or(orders, |order| order + 1));
             if level + 1 == self.levels {
                 return around;
             }
-            (level, node, children) = (level + 1, node / FAN, Granules::window(node % FAN, 0));
-            // Down to what they had before.
-            let mut order = orders;
-            while order > 0 && self.lacking(level, node, order - 1).contains(children) {
-                order -= 1;
-                let word = self.lacking_mut(level, node, order);
-                *word = word.but(children);
-            }
-            if order == orders {
+            let had = self.orders(level, node);
+            if orders <= had {
                 return around;
             }
+            self.set_orders(level, node, orders);
+            let parent = node / FAN;
+            child = node % FAN;
+            for order in had..orders {
+                let word = self.lacking_mut(level + 1, parent, order);
+                *word = word.but(Granules::window(child, 0));
+            }
+            (level, node) = (level + 1, parent);
         }
+    }
+
+    /// The order of the largest free window around a child that has `orders`
+    /// orders, if that is all of them.
+    #[inline(always)]
+    fn window_around(&self, level: usize, node: usize, child: usize, orders: u32) -> Option<u32> {
+        let own = child_order(level);
+        (orders > own).then(|| own + self.free(level, node).window_around(child))
     }
 
     /// The first level and stretch that does not have as many orders as
@@ -371,7 +524,15 @@ impl WindowTree {
                 }
             }
             count = count.div_ceil(FAN);
+            let contradicts = |&node: &usize| {
+                let lacks = all_orders(level) - self.counted_orders(level, node);
+                self.missing(level, node) != if level > 0 && level + 1 == self.levels { 0 } else { lacks.into() }
+            };
+            if let Some(node) = (0..count).find(contradicts) {
+                return Some((level + 1, node));
+            }
         }
-        None
+        let contradicts = |order| self.levels > 1 && self.lowest(order) != self.descend(0, order);
+        (0..NODE_ORDERS).any(contradicts).then_some((self.levels, 0))
     }
 }
