@@ -37,11 +37,11 @@ use super::tables::{Place, mark};
 use super::{blocks, heaps, process, shared, threads};
 use crate::platform::{self, PAGE};
 
-/// How many free cells of a current slab are counted at most, when its thread ends or
-/// has not used it for a while.
+/// How many free cells of a current slab are counted at most, when its thread ends or has
+/// not used it for a while: all that one of large cells may have.
 const COUNT: u32 = 64;
-/// How many slabs of the shared cache a tick counts at most.
-const TIDY: usize = 16;
+/// How many slabs of the shared cache a tick counts at most, where they have few free cells.
+const TIDY: usize = 64;
 /// How many slabs of an inbox one slow malloc looks at at most, so that its time has a
 /// bound however many are there.
 pub(super) const SORT: usize = 16;
@@ -358,7 +358,10 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
         platform::set_slot(NO_CACHE_ANY_MORE.place());
         (*cache.outbox.get()).send();
         cache.receive_all(config);
-        cache.put_all_aside(config, COUNT);
+        for class in cache.classes() {
+            // Small cells that went cold are not looked at; in a pool no tick would.
+            cache.put_aside(config, class, if class < LARGE && config.pool == 0 { 0 } else { COUNT });
+        }
         cache.release_empties(config);
         shared::take_over(cache);
         cache.founded.set(0);
@@ -377,7 +380,9 @@ pub(super) fn trim(config: &Config) {
         if !cache.is_none() {
             (*cache.outbox.get()).send();
             cache.receive_all(config);
-            cache.put_all_aside(config, u32::MAX);
+            for class in cache.classes() {
+                cache.put_aside(config, class, u32::MAX);
+            }
             cache.release_empties(config);
         }
         let (_lock, shared) = shared::lock();
@@ -474,6 +479,11 @@ impl Cache {
         }
     }
 
+    /// The classes of the slabs that it has or had since its thread began.
+    pub fn classes(&self) -> impl Iterator<Item = usize> + use<> {
+        bits(self.open.get())
+    }
+
     /// Closes the inboxes that slabs had, as none has them any more.
     ///
     /// # Safety
@@ -554,15 +564,14 @@ impl Cache {
     #[inline(never)]
     unsafe fn do_chores(&self, config: &Config) {
         let now = self.pace.look(if threads::are_many() { MOST_REFILLS } else { MOST_REFILLS_ALONE });
-        if heaps::tick(config, now) {
-            shared::tidy(config, TIDY);
-        }
+        heaps::tick(config, now);
         // SAFETY: the caller's promise.
         unsafe {
             let due = heaps::due();
             if self.due.replace(due) != due {
                 self.put_unused_aside(config);
                 self.release_empties(config);
+                shared::tidy_once(config, TIDY, due);
             }
             (*self.outbox.get()).send();
             let mut looked = 0;
@@ -721,11 +730,14 @@ impl Cache {
     /// # Safety
     /// The cache is the caller's.
     unsafe fn receive_all(&self, config: &Config) {
-        for class in bits(self.open.get()) {
+        for class in self.classes() {
             // SAFETY: the caller's promise.
             unsafe {
-                self.sort(config, class, usize::MAX);
-                self.sort(config, class, usize::MAX);
+                for _ in 0..2 {
+                    if self.inboxes[class].has_slabs() {
+                        self.sort(config, class, usize::MAX);
+                    }
+                }
             }
         }
     }
@@ -760,22 +772,8 @@ impl Cache {
         }
     }
 
-    /// Ends each slab's being current, and gives back the spans of those that are
-    /// empty and have no more than `most` free cells.
-    ///
-    /// # Safety
-    /// The cache is the caller's.
-    unsafe fn put_all_aside(&self, config: &Config, most: u32) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            for class in 0..CLASSES {
-                self.put_aside(config, class, most);
-            }
-        }
-    }
-
-    /// The same with those of which no cell has come or gone since the last tick, and
-    /// that have few: of a size that the program wanted for a while.
+    /// Ends the being current of slabs of large cells of which none has come or gone since
+    /// the last tick: of a size that the program wanted for a while.
     ///
     /// # Safety
     /// The cache is the caller's.
@@ -789,7 +787,8 @@ impl Cache {
         }
     }
 
-    /// The same with that of one class, if there is one.
+    /// Ends the being current of a class's slab, if there is one, and gives its span back if
+    /// it is empty and has no more than `most` free cells.
     ///
     /// # Safety
     /// The cache is the caller's.

@@ -384,15 +384,15 @@ pub(super) fn due() -> u64 {
     DUE.load(Ordering::Relaxed)
 }
 
-/// Does a step of decay where one is due, at `now` milliseconds; whether it was.
-/// Called from the slow paths, every some dozen operations of a thread.
-pub(super) fn tick(config: &Config, now: u64) -> bool {
+/// Does a step of decay where one is due, at `now` milliseconds. Called from the slow
+/// paths, every some dozen operations of a thread.
+pub(super) fn tick(config: &Config, now: u64) {
     let due = due();
     if now < due || config.pool != 0 {
-        return false;
+        return;
     }
     if DUE.compare_exchange(due, now + TICK, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        return false;
+        return;
     }
     CLEAN.store(0, Ordering::Relaxed);
     let mut done = huge::decay(now);
@@ -408,7 +408,6 @@ pub(super) fn tick(config: &Config, now: u64) -> bool {
     if !done {
         DUE.store(now, Ordering::Relaxed);
     }
-    true
 }
 
 /// The size of a block.

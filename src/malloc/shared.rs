@@ -2,6 +2,7 @@
 //! have ended, and the caches that wait for a thread. May use: `cache`, `classes`,
 //! `config`, `currents`, `entry`, `slab`, `sync`.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::{mem, ptr};
 
 use lock_api::{Mutex, MutexGuard, RawMutex};
@@ -14,6 +15,9 @@ use super::entry::Entry;
 use super::slab::Slab;
 use crate::sync::FutexLock;
 
+/// As many free cells to be counted are as much work as a slab.
+const CELLS: usize = 64;
+
 /// The latest of the caches that wait for a thread; each leads to the next.
 struct Idle(*const Cache);
 
@@ -25,6 +29,8 @@ static CACHE: Cache = Cache::EMPTY;
 static CURRENTS: Currents = Currents::NONE;
 /// The shared cache is its holder's.
 static LOCK: Mutex<FutexLock, ()> = Mutex::from_raw(<FutexLock as RawMutex>::INIT, ());
+/// When the next tick was due at the last [`tidy_once`].
+static TIDIED: AtomicU64 = AtomicU64::new(0);
 static IDLE: Mutex<FutexLock, Idle> = Mutex::from_raw(<FutexLock as RawMutex>::INIT, Idle(ptr::null()));
 
 /// Whether this is the shared cache, whose lock is then held.
@@ -101,7 +107,7 @@ pub(super) unsafe fn take_over(cache: &Cache) {
             }
             !slab.is_null()
         };
-        for class in 0..CLASSES {
+        for class in cache.classes() {
             while take(cache.lists.take_partial(class)) {}
         }
         while take(cache.lists.take_full()) {}
@@ -109,7 +115,8 @@ pub(super) unsafe fn take_over(cache: &Cache) {
 }
 
 /// Takes what others freed, and counts slabs whose threads had no time to, no more than
-/// `most` slabs in all, and gives back the spans of the empty ones.
+/// `most` slabs in all, or fewer where they have many free cells, and gives back the spans of
+/// the empty ones.
 pub(super) fn tidy(config: &Config, most: usize) {
     let (_lock, shared) = lock();
     let mut left = most;
@@ -121,9 +128,8 @@ pub(super) fn tidy(config: &Config, most: usize) {
                 if left == 0 {
                     return;
                 }
-                left -= 1;
                 shared.lists.remove_partial(slab);
-                (*slab).count();
+                left = left.saturating_sub(1 + (*slab).count() as usize / CELLS);
                 if (*slab).is_idle() {
                     release(config, slab);
                 } else {
@@ -131,6 +137,14 @@ pub(super) fn tidy(config: &Config, most: usize) {
                 }
             }
         }
+    }
+}
+
+/// The same, once between two ticks, whichever thread comes first: the next is `due` at
+/// that time.
+pub(super) fn tidy_once(config: &Config, most: usize, due: u64) {
+    if TIDIED.swap(due, Ordering::Relaxed) != due {
+        tidy(config, most);
     }
 }
 

@@ -208,13 +208,9 @@ impl Slab {
         self.state.set(State::Partial);
         self.entry().set_old();
         // SAFETY: the caller's promise.
-        unsafe {
-            // A list that leads back into itself, as after a double free, has an end here.
-            if most >= self.capacity() || Cell::list(self.free.get()).nth(most as usize).is_none() {
-                self.count();
-            } else {
-                self.rest();
-            }
+        match unsafe { self.count_free(most) } {
+            Some(free) => self.countdown.set(self.fresh.get() - free),
+            None => self.rest(),
         }
     }
 
@@ -228,13 +224,30 @@ impl Slab {
         self.set_partial(self.fresh.get());
     }
 
-    /// Counts the cells in use, where it is not current.
+    /// Counts the cells in use, where it is not current; how many free ones it looked at.
     ///
     /// # Safety
     /// The slab is the caller's.
-    pub unsafe fn count(&self) {
+    pub unsafe fn count(&self) -> u32 {
+        // SAFETY: the caller's promise. There are no more than the capacity.
+        let free = unsafe { self.count_free(u32::MAX) }.unwrap_or(0);
+        self.countdown.set(self.fresh.get() - free);
+        free
+    }
+
+    /// How many cells are free, if they are no more than `most`: looks at one more at most.
+    ///
+    /// # Safety
+    /// The slab is the caller's.
+    unsafe fn count_free(&self, most: u32) -> Option<u32> {
+        let (first, most) = (self.free.get(), most.min(self.capacity()));
+        // A list that leads back into itself, as after a double free, has an end here.
         // SAFETY: the caller's promise.
-        self.countdown.set(self.capacity() - unsafe { self.unused() });
+        let count = unsafe { Cell::list(first) }.take(most as usize + 1).count() as u32;
+        if count > self.fresh.get() {
+            fatal("free", FREED_TWICE, first.cast());
+        }
+        (count <= most).then_some(count)
     }
 
     /// Whether the cells in use are known, where it is not current.
@@ -479,13 +492,9 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn unused(&self) -> u32 {
-        let first = self.free.get();
-        // SAFETY: the caller's promise.
-        let count = unsafe { Cell::list(first) }.take(usize::from(self.capacity) + 1).count() as u32;
-        if count > self.fresh.get() {
-            fatal("free", FREED_TWICE, first.cast());
-        }
-        self.capacity() - self.fresh.get() + count
+        // SAFETY: the caller's promise. There are no more than the capacity.
+        let free = unsafe { self.count_free(u32::MAX) };
+        self.capacity() - self.fresh.get() + free.unwrap_or(0)
     }
 
     /// The cells in use, where they were counted.
