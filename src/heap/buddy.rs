@@ -18,9 +18,9 @@
 //!
 //! A block of more than a bucket (order 7 and up) leaves the used words of its
 //! buckets 0 and writes its order into the first end word, where no bit may
-//! stand without its used bit. Every operation thus costs one path of the tree
-//! at most: a sixth of the logarithm of the heap, not its size, and 2.13 bits a
-//! granule.
+//! stand without its used bit. An operation thus costs a few paths of the tree
+//! at most, each a sixth of the logarithm of the heap, not its size, and the
+//! tables 2.13 bits a granule.
 //!
 //! The granules of an area need not be a power of two: what lies beyond the
 //! last one counts as used for ever, and the rest is the trees it makes.
@@ -79,8 +79,8 @@ impl Window {
 /// A heap under the binary buddy system.
 ///
 /// Get, free and extend cost at most one path up a tree of `log64` of the area's
-/// 64-granule buckets, and one down for an order, of thirteen at most, whose
-/// lowest window it was: at most five steps each, whatever the heap holds. The
+/// 64-granule buckets, and one down for each order, of thirteen, of which its
+/// lowest node lost all windows: at most five steps each, whatever the heap holds. The
 /// bound that leftmost placement keeps is in [`crate::analysis`].
 #[derive(Debug)]
 pub struct Buddy {
