@@ -97,22 +97,42 @@ fn the_table_of_cells_is_that_of_the_code() {
     assert!(documented == table, "docs/classes.md should have these rows, and end with them:\n{table}");
 }
 
+/// What a heading is linked by: in small letters, with a hyphen for each space, without
+/// other signs.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let sign = |sign: char| match sign {
+        ' ' => Some('-'),
+        sign => (sign.is_alphanumeric() || sign == '-' || sign == '_').then_some(sign),
+    };
+    headings.map(|heading| heading.to_lowercase().chars().filter_map(sign).collect()).collect()
+}
+
 #[test]
-fn every_link_leads_to_a_file() {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let docs = docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md"));
-    let mut links = 0;
-    for document in ["README.md", "src/README.md"].map(str::to_owned).into_iter().chain(docs) {
+fn every_link_leads_to_a_file_and_a_heading() {
+    let in_folder = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let files = entries.map(|name| format!("{folder}/{}", name.to_str().unwrap()));
+        files.filter(|name| name.ends_with(".md")).collect::<Vec<_>>()
+    };
+    let documents = ["README.md", "src/README.md", "benches/README.md"].map(str::to_owned).to_vec();
+    let (mut links, mut headings) = (0, 0);
+    for document in [documents, in_folder("docs"), in_folder("docs/performance")].concat() {
         let text = read(&document);
         for link in between(&text, "](", ")") {
-            let (file, _) = link.split_once('#').unwrap_or((link, ""));
-            if file.is_empty() || file.contains("://") {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
                 continue;
             }
             links += 1;
-            let target = root().join(&document).parent().unwrap().join(file);
-            assert!(target.exists(), "{document}: no {link}");
+            let target = Path::new(&document).parent().unwrap().join(file);
+            assert!(root().join(&target).exists(), "{document}: no {link}");
+            if !heading.is_empty() {
+                headings += 1;
+                let there = if file.is_empty() { text.clone() } else { read(target.to_str().unwrap()) };
+                assert!(anchors(&there).iter().any(|anchor| anchor == heading), "{document}: no heading {link}");
+            }
         }
     }
-    assert!(links > 20, "the links were not found");
+    assert!(links > 50 && headings > 5, "the links were not found: {links}, {headings} of them to headings");
 }
