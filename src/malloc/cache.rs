@@ -9,6 +9,9 @@
 //! owner's cache, of which there is one for each class: there it looks before it
 //! takes anything new.
 //!
+//! Of the larger cells a slab has few. Those that were freed last are kept together, in a
+//! *warm list* for each class, which malloc takes from first: see [`slab`](super::slab).
+//!
 //! No cell is given out that does not bear the mark of a free one, and none that
 //! is in use does: whatever was freed twice, no block gets two owners.
 //!
@@ -21,7 +24,7 @@
 use core::cell::{Cell as Owned, UnsafeCell};
 use core::ptr::{self, NonNull};
 
-use super::classes::{CELL, CLASSES, SLAB};
+use super::classes::{CELL, CLASSES, SLAB, WARM};
 use super::config::Config;
 use super::currents::{self, Currents};
 use super::empties::Empties;
@@ -32,7 +35,7 @@ use super::outbox::Outbox;
 use super::pace::Pace;
 use super::region::Fresh;
 use super::remote::{Cell, Inbox};
-use super::slab::{NO_SLAB, Slab};
+use super::slab::{NO_SLAB, Slab, WARM_SLABS};
 use super::tables::{Place, mark};
 use super::{blocks, heaps, process, shared, threads};
 use crate::platform::{self, PAGE};
@@ -45,6 +48,8 @@ const TIDY: usize = 64;
 /// How many slabs of an inbox one slow malloc looks at at most, so that its time has a
 /// bound however many are there.
 pub(super) const SORT: usize = 16;
+/// How many warm lists are looked at before the cache grows, at most.
+const GROWS: usize = 4;
 /// How many inboxes the chores look at, and at how many slabs in them, at most.
 const INBOXES: usize = 8;
 const SORT_FEW: usize = 2;
@@ -78,6 +83,11 @@ pub(super) struct Cache {
     taken: [Owned<u8>; CLASSES],
     /// How many slabs its thread has founded.
     founded: Owned<u32>,
+    /// For the cells of how many slabs its warm lists have room: none in a pool, where the
+    /// manager is to have all that is free.
+    warm_slabs: Owned<u32>,
+    /// The class whose warm list is looked at next before the cache grows.
+    growing: Owned<usize>,
     /// How often refills do the chores, and when the next tick was due then.
     pace: Pace,
     due: Owned<u64>,
@@ -150,9 +160,32 @@ unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
             place.directory,
             place.unit,
             cache.address() + OLD,
-            return unsafe { free_slow(cell.cast()) }
+            return unsafe { free_listed(place.directory, place.unit, cache, cell) }
         );
         if !(*place.header()).free(cell, place.mark) {
+            attend_own(place.header());
+        }
+    }
+}
+
+/// Frees a cell of a class with warm lists; else [`free_slow`].
+///
+/// # Safety
+/// As [`free`]; the entry of the unit that the cell lies in is `unit` bytes behind
+/// `directory`.
+#[inline(never)]
+// A `Place` would go by memory, and its mark is at hand here, too.
+unsafe extern "C" fn free_listed(directory: *mut u8, unit: usize, cache: &Cache, cell: *mut Cell) {
+    // SAFETY: as in `free`.
+    unsafe {
+        let place = Place { directory, unit, mark: mark() };
+        let entry = &*place.entry();
+        let is_listed = entry.is_listed_in(cache.address()) && entry.is_cell(cell.cast());
+        if !is_listed || entry.is_young() && (*cell).may_have(place.mark) {
+            return free_slow(cell.cast());
+        }
+        let current = currents::own().some(entry.class());
+        if !(*place.header()).free_to(current, cell, place.mark) {
             attend_own(place.header());
         }
     }
@@ -252,7 +285,10 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
         let cache = own();
         // This thread's own are here whose contents are by chance the mark of a free cell.
         if entry.is_in(cache.address()) {
-            if !(*slab).free(block.cast(), mark()) {
+            let (current, cell) = (currents::own().some(entry.class()), block.cast());
+            let is_listed = entry.is_listed_in(cache.address());
+            let freed = if is_listed { (*slab).free_to(current, cell, mark()) } else { (*slab).free(cell, mark()) };
+            if !freed {
                 attend_own(slab);
             }
         } else if cache.is_none() {
@@ -310,7 +346,8 @@ pub(super) unsafe fn is_freed(slab: *mut Slab, entry: &Entry, cell: *const u8) -
     // SAFETY: the caller's promise; the lists are read by their owner only.
     unsafe {
         let cell = cell.cast::<Cell>();
-        (*cell).is_marked() && (!entry.is_in(own().address()) || (*slab).has_free(cell))
+        let is_in_a_list = || (*slab).has_free(cell) || currents::own().some(entry.class()).has_free(cell);
+        (*cell).is_marked() && (!entry.is_in(own().address()) || is_in_a_list())
     }
 }
 
@@ -341,6 +378,7 @@ fn adopt(config: &Config) -> &'static Cache {
             }
         }
     };
+    cache.warm_slabs.set(if config.pool == 0 { WARM_SLABS } else { 0 });
     // First the slot, as the rest may call malloc.
     platform::set_slot(cache.place());
     process::thread_starts(cache.place().cast());
@@ -430,6 +468,8 @@ impl Cache {
         empties: Empties::EMPTY,
         taken: [const { Owned::new(0) }; CLASSES],
         founded: Owned::new(0),
+        warm_slabs: Owned::new(0),
+        growing: Owned::new(WARM),
         pace: Pace::START,
         due: Owned::new(0),
         seen: [const { Owned::new(ptr::null()) }; CLASSES - LARGE],
@@ -531,7 +571,7 @@ impl Cache {
                 last.put_aside_spent();
                 self.lists.add(ptr::from_ref(last).cast_mut());
             }
-            currents.set(next, self.founded.get() <= CAREFUL);
+            currents.set(next, self.founded.get() <= CAREFUL, self.warm_slabs.get());
         }
     }
 
@@ -572,6 +612,10 @@ impl Cache {
                 self.put_unused_aside(config);
                 self.release_empties(config);
                 shared::tidy_once(config, TIDY, due);
+            }
+            if !threads::are_many() {
+                // Nobody has sent or wants anything.
+                return;
             }
             (*self.outbox.get()).send();
             let mut looked = 0;
@@ -637,7 +681,12 @@ impl Cache {
         if self.founded.get() == CAREFUL + 1 {
             self.currents().iter().for_each(|slab| slab.entry().set_old());
         }
-        let empty = self.empties.take_any(threads::are_many());
+        let mut empty = self.empties.take_any(threads::are_many());
+        if empty.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { self.scatter_some(config, class) };
+            empty = self.empties.take_any(threads::are_many());
+        }
         let fresh = if empty.is_null() {
             heaps::get(config, SLAB, SLAB, taken > DENSE)
         } else {
@@ -672,6 +721,7 @@ impl Cache {
         // SAFETY: the caller's promise.
         unsafe {
             if (*slab).is_current() {
+                debug_assert!(!(*slab).is_listed(), "the countdown of such a one is its room");
                 return (*slab).rest();
             }
             (*slab).check_empty();
@@ -772,6 +822,44 @@ impl Cache {
         }
     }
 
+    /// Looks at some classes' warm lists, in turn, but not at that of `class`: what they have
+    /// of other slabs' cells may be all that keeps these from being empty.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn scatter_some(&self, config: &Config, class: usize) {
+        for _ in 0..GROWS {
+            let next = self.growing.get();
+            self.growing.set(if next + 1 == CLASSES { WARM } else { next + 1 });
+            // SAFETY: the caller's promise.
+            unsafe {
+                if next != class
+                    && self.currents().of(next).is_some_and(|current| current.has_others(self.warm_slabs.get()))
+                {
+                    return self.scatter(config, next);
+                }
+            }
+        }
+    }
+
+    /// Frees what a class's warm list has of other slabs' cells in these.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn scatter(&self, config: &Config, class: usize) {
+        let Some(current) = self.currents().of(class) else { return };
+        // SAFETY: the caller's promise; in a warm list is what the cache's slabs have.
+        unsafe {
+            current.take_all(self.warm_slabs.get(), |cell, slab| {
+                if ptr::eq(slab, current) {
+                    slab.push(cell, mark());
+                } else if !slab.free(cell, mark()) {
+                    self.attend(config, ptr::from_ref(slab).cast_mut());
+                }
+            });
+        }
+    }
+
     /// Ends the being current of slabs of large cells of which none has come or gone since
     /// the last tick: of a size that the program wanted for a while.
     ///
@@ -795,6 +883,9 @@ impl Cache {
     unsafe fn put_aside(&self, config: &Config, class: usize, most: u32) {
         // SAFETY: the caller's promise.
         unsafe {
+            if class >= WARM {
+                self.scatter(config, class);
+            }
             let slab = self.currents().put_aside(class, most);
             if slab.is_null() {
                 return;

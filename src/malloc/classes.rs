@@ -15,6 +15,9 @@ pub(super) const CLASSES: usize = 68;
 pub(super) const MAX_SMALL: usize = 16 << 10;
 /// A slab, in bytes: at least four cells.
 pub(super) const SLAB: usize = 64 << 10;
+/// From this class on, above 2 KiB, a slab has so few cells that those freed last are kept
+/// together, of whichever slab they are.
+pub(super) const WARM: usize = 41;
 
 /// The cells' sizes.
 pub(super) static CELL: [u32; CLASSES] = cells();
@@ -58,6 +61,7 @@ const fn inverses() -> [u64; CLASSES] {
 /// Whether an offset in a slab is that of a cell, without dividing: the product
 /// with the inverse is too large by less than the offset, in units of 2^-48, which
 /// does not matter below 2^48 over the cell's size.
+#[inline(always)]
 pub(super) fn is_multiple(offset: usize, class: usize) -> bool {
     let number = (offset as u64 * INVERSE[class]) >> 48;
     number * u64::from(CELL[class]) == offset as u64
@@ -67,6 +71,7 @@ const _: () = {
     let cells = cells();
     assert!(cells[CLASSES - 1] as usize == MAX_SMALL);
     assert!(SLAB >= 4 * MAX_SMALL);
+    assert!(cells[WARM - 1] == 2048);
     let mut class = 1;
     while class < CLASSES {
         assert!(cells[class] > cells[class - 1] && (cells[class] as usize).is_multiple_of(ALIGNMENT));

@@ -57,6 +57,16 @@ impl Currents {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const NONE: Currents = Currents([const { Owned::new(ptr::null()) }; CLASSES]);
 
+    /// That of a class, or [`NO_SLAB`].
+    ///
+    /// # Safety
+    /// They are the thread's [`own`].
+    #[inline(always)]
+    pub unsafe fn some(&self, class: usize) -> &'static Slab {
+        // SAFETY: the caller's promise; a slab in being.
+        unsafe { &*self.0[class].get() }
+    }
+
     /// That of a class.
     pub fn of(&self, class: usize) -> Option<&'static Slab> {
         let slab = self.0[class].get();
@@ -96,15 +106,15 @@ impl Currents {
     }
 
     /// Makes a slab that of its class, which has none, and young if it never was and
-    /// `young` says so.
+    /// `young` says so. A warm list has room for the cells of `warm_slabs` others.
     ///
     /// # Safety
     /// All are the caller's; the slab is in no list, and has a cell that is not in use.
-    pub unsafe fn set(&self, slab: *mut Slab, young: bool) {
+    pub unsafe fn set(&self, slab: *mut Slab, young: bool, warm_slabs: u32) {
         // SAFETY: the caller's promise.
         unsafe {
             self.0[usize::from((*slab).class)].set(slab);
-            (*slab).make_current(young);
+            (*slab).make_current(young, warm_slabs);
         }
     }
 
@@ -112,7 +122,7 @@ impl Currents {
     /// which is in no list then, or null.
     ///
     /// # Safety
-    /// All are the caller's.
+    /// All are the caller's, and it has no cells of others.
     pub unsafe fn put_aside(&self, class: usize, most: u32) -> *mut Slab {
         let Some(slab) = self.of(class) else { return ptr::null_mut() };
         self.0[class].set(&NO_SLAB);

@@ -6,10 +6,12 @@ use core::hint::assert_unchecked;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::classes::{CELL, CLASSES, SLAB, is_multiple};
+use super::classes::{CELL, CLASSES, SLAB, WARM, is_multiple};
 
 /// What is added to the owner of a slab that is not young.
 pub(super) const OLD: usize = 1;
+/// What is added where the cells go to a warm list.
+const LISTED: usize = 2;
 
 /// The entry of a unit.
 ///
@@ -17,9 +19,9 @@ pub(super) const OLD: usize = 1;
 /// that is the shared cache, who holds its lock.
 #[repr(C, align(16))]
 pub(super) struct Entry {
-    /// The address of the cache it is in, and [`OLD`] where it is not young. First,
-    /// for the comparison that is all of the way to free that goes wrong for others'
-    /// slabs. 0 without a slab.
+    /// The address of the cache it is in, [`OLD`] where it is not young, and [`LISTED`] from
+    /// the class [`WARM`] on. First, for the comparison that is all of the way to free that
+    /// goes wrong for others' slabs. 0 without a slab.
     owner: AtomicUsize,
     /// Whether there is a slab.
     pub is_slab: bool,
@@ -42,17 +44,25 @@ impl Entry {
 
     /// Whether the slab is in the cache at this address.
     pub fn is_in(&self, cache: usize) -> bool {
-        self.owner.load(Ordering::Relaxed) & !OLD == cache
+        self.owner.load(Ordering::Relaxed) & !(OLD | LISTED) == cache
+    }
+
+    /// Whether the slab is in the cache at this address, and its cells go to a warm list.
+    #[inline(always)]
+    pub fn is_listed_in(&self, cache: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) & !OLD == cache + LISTED
     }
 
     /// Whether it is young.
+    #[inline(always)]
     pub fn is_young(&self) -> bool {
         self.owner.load(Ordering::Relaxed) & OLD == 0
     }
 
     /// Puts the slab in the cache at this address; not young.
     pub fn set_owner(&self, cache: usize) {
-        self.owner.store(cache | OLD, Ordering::Relaxed);
+        let listed = if self.class() >= WARM { LISTED } else { 0 };
+        self.owner.store(cache | OLD | listed, Ordering::Relaxed);
     }
 
     /// Makes it young.
@@ -82,6 +92,7 @@ impl Entry {
     }
 
     /// Whether a pointer into the slab is the first byte of a cell.
+    #[inline(always)]
     pub fn is_cell(&self, pointer: *mut u8) -> bool {
         let offset = pointer.addr() % SLAB;
         is_multiple(offset, self.class()) && offset + self.cell() as usize <= SLAB

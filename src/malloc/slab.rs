@@ -17,6 +17,11 @@
 //! that is not current: for one with free cells the cells in use, so that it is 0
 //! when the slab is empty; for a full one 1, so that the first free puts it back
 //! in the cache's lists. One decrement thus serves for both.
+//!
+//! From the class [`WARM`] on a slab has few cells, and the list of the current one is a
+//! *warm list*: cells of its cache's other slabs come there, too, as long as it has room, so
+//! that malloc gets what was freed last. For their own slabs these are in use. `countdown`
+//! is that room then.
 
 // A `Cell` is a cell of a slab here.
 use core::cell::Cell as Owned;
@@ -24,7 +29,7 @@ use core::iter;
 use core::mem::offset_of;
 use core::ptr;
 
-use super::classes::{CELL, SLAB};
+use super::classes::{CELL, SLAB, WARM};
 use super::entry::Entry;
 use super::message::fatal;
 use super::outbox::Outbox;
@@ -48,6 +53,9 @@ enum State {
     /// None, and its cache keeps it.
     Empty,
 }
+
+/// A warm list has room for the cells of so many slabs.
+pub(super) const WARM_SLABS: u32 = 2;
 
 /// The countdown of a slab whose cells in use are not counted.
 const UNCOUNTED: u32 = u32::MAX;
@@ -181,17 +189,32 @@ impl Slab {
         self.state.get() == State::Current
     }
 
-    /// Makes it current, and, if it never was and `young` says so, young.
+    /// Makes it current, and, if it never was and `young` says so, young. A warm list has
+    /// room for the cells of `warm_slabs` others.
     ///
     /// # Safety
     /// The slab is the caller's, with a cell that is not in use, not current, and
     /// in no list of slabs.
-    pub unsafe fn make_current(&self, young: bool) {
+    pub unsafe fn make_current(&self, young: bool, warm_slabs: u32) {
         self.state.set(State::Current);
-        self.rest();
+        if self.is_listed() {
+            self.make_room(warm_slabs);
+        } else {
+            self.rest();
+        }
         if young && self.fresh.get() == 0 {
             self.entry().set_young();
         }
+    }
+
+    /// Whether its list is a warm one while it is current.
+    pub fn is_listed(&self) -> bool {
+        usize::from(self.class) >= WARM
+    }
+
+    /// Makes room in its warm list for the cells of so many others.
+    fn make_room(&self, warm_slabs: u32) {
+        self.countdown.set(warm_slabs * self.capacity());
     }
 
     /// Says that the slab wants no attention for a long time.
@@ -203,7 +226,7 @@ impl Slab {
     /// are no more than `most`: to look at many cold ones takes long.
     ///
     /// # Safety
-    /// The slab is the caller's, and current.
+    /// The slab is the caller's, and current, without others' cells.
     pub unsafe fn put_aside(&self, most: u32) {
         self.state.set(State::Partial);
         self.entry().set_old();
@@ -240,19 +263,26 @@ impl Slab {
     /// # Safety
     /// The slab is the caller's.
     unsafe fn count_free(&self, most: u32) -> Option<u32> {
-        let (first, most) = (self.free.get(), most.min(self.capacity()));
+        let (first, all) = (self.free.get(), self.most_free());
+        let most = most.min(all);
         // A list that leads back into itself, as after a double free, has an end here.
         // SAFETY: the caller's promise.
         let count = unsafe { Cell::list(first) }.take(most as usize + 1).count() as u32;
-        if count > self.fresh.get() {
+        if count > all {
             fatal("free", FREED_TWICE, first.cast());
         }
         (count <= most).then_some(count)
     }
 
-    /// Whether the cells in use are known, where it is not current.
+    /// How many cells its list has at most.
+    fn most_free(&self) -> u32 {
+        let others = if self.is_current() && self.is_listed() { WARM_SLABS * self.capacity() } else { 0 };
+        self.fresh.get() + others
+    }
+
+    /// Whether the cells in use are known, as they are not of the current slab.
     pub fn is_counted(&self) -> bool {
-        self.countdown.get() != UNCOUNTED
+        !self.is_current() && self.countdown.get() != UNCOUNTED
     }
 
     /// Gets a free cell; null where there is none, or one that does not bear the
@@ -312,6 +342,53 @@ impl Slab {
         unsafe { self.push(cell, mark) };
         self.countdown.set(self.countdown.get().wrapping_sub(1));
         self.countdown.get() != 0
+    }
+
+    /// Frees a cell whose class has warm lists: to that of `current`, its cache's, where
+    /// there is room or the cell is its own. False where the slab wants attention.
+    ///
+    /// # Safety
+    /// As [`Slab::free`]; `current` is the caller's, current, or [`NO_SLAB`].
+    #[inline(always)]
+    pub unsafe fn free_to(&self, current: &Slab, cell: *mut Cell, mark: *const u8) -> bool {
+        let room = current.countdown.get();
+        if room > 0 {
+            current.countdown.set(room - 1);
+        } else if !ptr::eq(self, current) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free(cell, mark) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { current.push(cell, mark) };
+        true
+    }
+
+    /// Whether its warm list, which had room for the cells of `warm_slabs` others, may have
+    /// some of them.
+    pub fn has_others(&self, warm_slabs: u32) -> bool {
+        self.countdown.get() < warm_slabs * self.capacity() && self.has_free_cells()
+    }
+
+    /// Empties its warm list, which has as much room again; shows each cell to `visit`, with its slab. One that does
+    /// not bear the mark was freed twice: that ends the process.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and so are all whose cells it has; `visit` may free the cell.
+    pub unsafe fn take_all(&self, warm_slabs: u32, mut visit: impl FnMut(*mut Cell, &Slab)) {
+        let (mut cell, mut left) = (self.free.replace(end()), self.most_free());
+        self.make_room(warm_slabs);
+        while cell != end() {
+            // SAFETY: the caller's promise; a free cell's slab is in being.
+            unsafe {
+                if left == 0 || !(*cell).is_marked() {
+                    fatal("free", FREED_TWICE, cell.cast());
+                }
+                left -= 1;
+                let next = (*cell).next;
+                visit(cell, &*Place::of(cell.cast()).header());
+                cell = next;
+            }
+        }
     }
 
     /// Says that no cell is free, so that the next that is freed wants attention.
@@ -406,7 +483,7 @@ impl Slab {
         // SAFETY: the caller's promise.
         unsafe { (*chain.tail).next = self.free.replace(chain.head) };
         self.check_empty();
-        if !self.is_current() && self.is_counted() {
+        if self.is_counted() {
             self.set_partial(self.used().wrapping_sub(chain.count));
         }
         true
@@ -444,7 +521,7 @@ impl Slab {
     /// The slab is the caller's.
     pub unsafe fn has_free(&self, cell: *const Cell) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Cell::list(self.free.get()) }.take(usize::from(self.capacity)).any(|free| free == cell)
+        unsafe { Cell::list(self.free.get()) }.take(self.most_free() as usize).any(|free| free == cell)
     }
 
     /// Whether those that were never used are as the OS gave them.
@@ -487,12 +564,13 @@ impl Slab {
         cell.cast()
     }
 
-    /// The cells that are not in use; looks at all that are free.
+    /// The cells that are not in use, with what a warm list has of others; looks at all that
+    /// are free.
     ///
     /// # Safety
     /// The slab is the caller's.
     pub unsafe fn unused(&self) -> u32 {
-        // SAFETY: the caller's promise. There are no more than the capacity.
+        // SAFETY: the caller's promise.
         let free = unsafe { self.count_free(u32::MAX) };
         self.capacity() - self.fresh.get() + free.unwrap_or(0)
     }

@@ -3,7 +3,7 @@
 // live block for a freed one.
 #include "check.h"
 
-enum { BYTES = 4 * MIB, SMALL = 16, LARGER = 64 };
+enum { BYTES = 4 * MIB, SMALL = 16, LARGER = 64, PAGE_SIZE = 4096, PAGES = 100 };
 static void *small[BYTES / SMALL];
 static char *larger[BYTES / LARGER];
 
@@ -13,7 +13,22 @@ static void *free_all(void *unused) {
     return unused;
 }
 
+// A block of a page like one that was freed, and freed by the thread that got it, in a slab
+// that still grows, more often than free takes note of.
+static void pages(void) {
+    char freed[PAGE_SIZE], *page;
+    CHECK((page = (char *)malloc(PAGE_SIZE)) != NULL);
+    free(page);
+    memcpy(freed, launder(page), PAGE_SIZE);
+    for (int i = 0; i < PAGES; i++) {
+        CHECK((page = (char *)malloc(PAGE_SIZE)) != NULL);
+        memcpy(page, freed, PAGE_SIZE);
+        free(page);
+    }
+}
+
 int main(void) {
+    pages();
     for (size_t word = 0; word < LARGER; word += 8) {
         for (size_t i = 0; i < LENGTH(small); i++)
             CHECK((small[i] = malloc(SMALL)) != NULL);
