@@ -50,9 +50,9 @@ const TIDY: usize = 64;
 pub(super) const SORT: usize = 16;
 /// How many warm lists are looked at before the cache grows, at most.
 const GROWS: usize = 4;
-/// How many inboxes the chores look at, and at how many slabs in them, at most.
-const INBOXES: usize = 8;
-const SORT_FEW: usize = 2;
+/// A refill in so many, a power of two, looks at one inbox, and at one slab in it, where
+/// there are several threads.
+const LOOKS: u32 = 4;
 
 /// A refill in so many does the chores at least: see [`Pace`]. A program whose slabs are
 /// nearly empty has few refills.
@@ -224,7 +224,7 @@ pub(super) unsafe fn release(config: &Config, slab: *mut Slab) {
 pub(super) unsafe fn get_by_turn(class: usize) -> *mut u8 {
     let (cache, currents) = (own(), currents::own());
     // A place holder has chores to do, always.
-    if cache.pace.is_due() || currents.has_free(class) {
+    if cache.pace.is_due() || currents.has_free(class) || cache.is_to_look() {
         return ptr::null_mut();
     }
     // SAFETY: this thread's own; the caller's promise.
@@ -254,6 +254,9 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
         if cache.pace.is_due() {
             cache.do_chores(config)
         } else {
+            if cache.is_to_look() {
+                cache.look(config);
+            }
             cache.pace.count()
         }
         cache.refill(config, class)
@@ -596,8 +599,7 @@ impl Cache {
     }
 
     /// Does now and then, from a refill, what is due: looks at the clock, gives back
-    /// what nobody wanted, sends what is in the outbox, and looks at a few slabs of some
-    /// inboxes, as those may be empty.
+    /// what nobody wanted, sends what is in the outbox, and [looks](Cache::look) at an inbox.
     ///
     /// # Safety
     /// The cache is the caller's.
@@ -613,21 +615,30 @@ impl Cache {
                 self.release_empties(config);
                 shared::tidy_once(config, TIDY, due);
             }
-            if !threads::are_many() {
-                // Nobody has sent or wants anything.
-                return;
+            if threads::are_many() {
+                (*self.outbox.get()).send();
+                self.look(config);
             }
-            (*self.outbox.get()).send();
-            let mut looked = 0;
-            for _ in 0..INBOXES {
-                let class = self.cursor.get();
-                self.cursor.set((class + 1) % CLASSES);
-                if self.inboxes[class].has_slabs() {
-                    looked += self.sort(config, class, SORT_FEW - looked);
-                    if looked == SORT_FEW {
-                        break;
-                    }
-                }
+        }
+    }
+
+    /// Whether a refill that has no chores to do is to [look](Cache::look).
+    #[inline(always)]
+    fn is_to_look(&self) -> bool {
+        self.pace.is_one_in(LOOKS) && threads::are_many()
+    }
+
+    /// Looks at one inbox, and at one slab in it, as that may be empty.
+    ///
+    /// # Safety
+    /// The cache is the caller's.
+    unsafe fn look(&self, config: &Config) {
+        let class = self.cursor.get();
+        self.cursor.set((class + 1) % CLASSES);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.inboxes[class].has_slabs() {
+                self.sort(config, class, 1);
             }
         }
     }

@@ -32,6 +32,12 @@ impl Pace {
         self.rest.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether a call that does not is one in `every`, a power of two.
+    #[inline(always)]
+    pub fn is_one_in(&self, every: u32) -> bool {
+        self.rest.load(Ordering::Relaxed) & (every - 1) == 0
+    }
+
     /// Counts a call that does not, as it is not due.
     #[inline(always)]
     pub fn count(&self) {
@@ -77,5 +83,14 @@ mod tests {
         // Another limit holds at once.
         assert_eq!([7, 7, 7].map(|now| calls(now, 3)), [8, 3, 3]);
         assert!(pace.look(16) > 7 && !pace.is_due());
+        // Of fifteen calls up to the next that looks, three are one in four.
+        let pace = Pace::START;
+        (0..4).for_each(|_| pace.note(5, 16));
+        let one_in_four = (0..15).filter(|_| {
+            let is = pace.is_one_in(4);
+            pace.count();
+            is
+        });
+        assert_eq!((one_in_four.count(), pace.is_due()), (3, true));
     }
 }
