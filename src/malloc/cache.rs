@@ -160,7 +160,7 @@ unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
             place.directory,
             place.unit,
             cache.address() + OLD,
-            return unsafe { free_listed(place.directory, place.unit, cache, cell) }
+            return unsafe { free_listed(cell, cache.address() + OLD, place.unit, place.directory) }
         );
         if !(*place.header()).free(cell, place.mark) {
             attend_own(place.header());
@@ -171,16 +171,16 @@ unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
 /// Frees a cell of a class with warm lists; else [`free_slow`].
 ///
 /// # Safety
-/// As [`free`]; the entry of the unit that the cell lies in is `unit` bytes behind
-/// `directory`.
+/// As [`free`]; `old` is the owner of this thread's old slabs, and the entry of the unit
+/// that the cell lies in is `unit` bytes behind `directory`.
 #[inline(never)]
-// A `Place` would go by memory, and its mark is at hand here, too.
-unsafe extern "C" fn free_listed(directory: *mut u8, unit: usize, cache: &Cache, cell: *mut Cell) {
+// All are in these registers already; a `Place` would go by memory.
+unsafe extern "C" fn free_listed(cell: *mut Cell, old: usize, unit: usize, directory: *mut u8) {
     // SAFETY: as in `free`.
     unsafe {
         let place = Place { directory, unit, mark: mark() };
         let entry = &*place.entry();
-        let is_listed = entry.is_listed_in(cache.address()) && entry.is_cell(cell.cast());
+        let is_listed = entry.is_listed_in(old - OLD) && entry.is_cell(cell.cast());
         if !is_listed || entry.is_young() && (*cell).may_have(place.mark) {
             return free_slow(cell.cast());
         }
