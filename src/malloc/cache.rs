@@ -1,7 +1,7 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
-//! threads sent back. May use: `blocks`, `classes`, `config`, `currents`, `empties`,
-//! `entry`, `heaps`, `lists`, `message`, `outbox`, `pace`, `process`, `region`, `remote`,
-//! `shared`, `slab`, `tables`, `threads`, `platform`.
+//! threads sent back. May use: `classes`, `config`, `currents`, `empties`, `heaps`,
+//! `lists`, `outbox`, `pace`, `process`, `region`, `remote`, `shared`, `slab`, `tables`,
+//! `threads`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
 //! without locks. For each class one slab is *current*: the one that malloc takes
@@ -28,16 +28,14 @@ use super::classes::{CELL, CLASSES, SLAB, WARM};
 use super::config::Config;
 use super::currents::{self, Currents};
 use super::empties::Empties;
-use super::entry::{Entry, OLD};
 use super::lists::Lists;
-use super::message::fatal;
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::region::Fresh;
 use super::remote::{Cell, Inbox};
 use super::slab::{NO_SLAB, Slab, WARM_SLABS};
-use super::tables::{Place, mark};
-use super::{blocks, heaps, process, shared, threads};
+use super::tables::mark;
+use super::{heaps, process, shared, threads};
 use crate::platform::{self, PAGE};
 
 /// How many free cells of a current slab are counted at most, when its thread ends or has
@@ -49,7 +47,7 @@ const TIDY: usize = 64;
 /// bound however many are there.
 pub(super) const SORT: usize = 16;
 /// How many warm lists are looked at before the cache grows, at most.
-const GROWS: usize = 4;
+const WARM_LOOKS: usize = 4;
 /// A refill in so many, a power of two, looks at one inbox, and at one slab in it, where
 /// there are several threads.
 const LOOKS: u32 = 4;
@@ -87,7 +85,7 @@ pub(super) struct Cache {
     /// manager is to have all that is free.
     warm_slabs: Owned<u32>,
     /// The class whose warm list is looked at next before the cache grows.
-    growing: Owned<usize>,
+    warm_cursor: Owned<usize>,
     /// How often refills do the chores, and when the next tick was due then.
     pace: Pace,
     due: Owned<u64>,
@@ -121,85 +119,6 @@ pub(super) fn own() -> &'static Cache {
     // SAFETY: the slot leads to a place holder, or to what `adopt` put there;
     // caches are never given back.
     unsafe { &*platform::slot().cast() }
-}
-
-/// Frees a cell of one of this thread's slabs; else [`free_slow`]. Whether it was
-/// freed before it sees in a young slab only: in others the cell's memory may have
-/// gone cold and be long in coming, so that free only writes there, and malloc
-/// sees it.
-///
-/// # Safety
-/// Nobody uses the block any more.
-#[inline(always)]
-pub(super) unsafe fn free(block: *mut u8) {
-    // SAFETY: a header is its owner's alone; without a slab an entry has no owner.
-    unsafe {
-        let (cache, place, cell) = (own(), Place::of_block(block), block.cast::<Cell>());
-        platform::unless_equal!(
-            place.directory,
-            place.unit,
-            cache.address(),
-            return unsafe { free_old(place, cache, cell) }
-        );
-        if (*cell).may_have(place.mark) {
-            return free_slow(block);
-        }
-        (*place.header()).push(cell, place.mark);
-    }
-}
-
-/// Frees a cell of a slab that is not young.
-///
-/// # Safety
-/// As [`free`].
-#[inline(always)]
-unsafe fn free_old(place: Place, cache: &Cache, cell: *mut Cell) {
-    // SAFETY: as in `free`.
-    unsafe {
-        platform::unless_equal!(
-            place.directory,
-            place.unit,
-            cache.address() + OLD,
-            return unsafe { free_listed(cell, cache.address() + OLD, place.unit, place.directory) }
-        );
-        if !(*place.header()).free(cell, place.mark) {
-            attend_own(place.header());
-        }
-    }
-}
-
-/// Frees a cell of a class with warm lists; else [`free_slow`].
-///
-/// # Safety
-/// As [`free`]; `old` is the owner of this thread's old slabs, and the entry of the unit
-/// that the cell lies in is `unit` bytes behind `directory`.
-#[inline(never)]
-// All are in these registers already; a `Place` would go by memory.
-unsafe extern "C" fn free_listed(cell: *mut Cell, old: usize, unit: usize, directory: *mut u8) {
-    // SAFETY: as in `free`.
-    unsafe {
-        let place = Place { directory, unit, mark: mark() };
-        let entry = &*place.entry();
-        let is_listed = entry.is_listed_in(old - OLD) && entry.is_cell(cell.cast());
-        if !is_listed || entry.is_young() && (*cell).may_have(place.mark) {
-            return free_slow(cell.cast());
-        }
-        let current = currents::own().some(entry.class());
-        if !(*place.header()).free_to(current, cell, place.mark) {
-            attend_own(place.header());
-        }
-    }
-}
-
-/// Looks after one of this thread's slabs.
-///
-/// # Safety
-/// The slab is this thread's.
-#[cold]
-#[inline(never)]
-unsafe fn attend_own(slab: *mut Slab) {
-    // SAFETY: the caller's promise.
-    unsafe { own().attend(process::config(), slab) }
 }
 
 /// Gives the span of an empty slab back to its heap.
@@ -263,101 +182,10 @@ pub(super) unsafe fn get_slow(config: &Config, class: usize) -> *mut u8 {
     }
 }
 
-/// Frees what is not a cell of this thread's slabs, or looks as if it were free
-/// already.
-///
-/// # Safety
-/// Nobody uses the block any more.
-#[cold]
-#[inline(never)]
-pub(super) unsafe fn free_slow(block: *mut u8) {
-    if block.is_null() {
-        return;
-    }
-    // SAFETY: the caller's promise; a block keeps its slab in being.
-    unsafe {
-        let Some((slab, entry)) = Slab::find(block) else {
-            return blocks::free(block);
-        };
-        if !entry.is_cell(block) {
-            fatal("free", "invalid pointer", block);
-        }
-        if entry.is_young() && is_freed(slab, entry, block) {
-            fatal("free", "double free of", block);
-        }
-        let cache = own();
-        // This thread's own are here whose contents are by chance the mark of a free cell.
-        if entry.is_in(cache.address()) {
-            let (current, cell) = (currents::own().some(entry.class()), block.cast());
-            let is_listed = entry.is_listed_in(cache.address());
-            let freed = if is_listed { (*slab).free_to(current, cell, mark()) } else { (*slab).free(cell, mark()) };
-            if !freed {
-                attend_own(slab);
-            }
-        } else if cache.is_none() {
-            free_without_cache(slab, entry, block);
-        } else if shared::has(entry) && !cache.lists.has_partial(entry.class()) {
-            free_left(cache, slab, entry, block);
-        } else {
-            Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
-        }
-    }
-}
-
-/// Frees a cell of a slab that an ended thread left, and takes the slab over if it can:
-/// this thread has no other with free cells of its class, and may want those.
-///
-/// # Safety
-/// A cell of the slab that nobody uses any more; `entry` is the slab's.
-#[inline(never)]
-unsafe fn free_left(cache: &'static Cache, slab: *mut Slab, entry: &Entry, block: *mut u8) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if shared::take_this(slab, entry, cache) {
-            cache.lists.add(slab);
-            free(block);
-        } else {
-            Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox.get()));
-        }
-    }
-}
-
-/// Frees a cell of another thread's slab where this thread has no cache as yet, or
-/// none any more.
-///
-/// # Safety
-/// A cell of the slab that nobody uses any more; `entry` is the slab's.
-#[inline(never)]
-unsafe fn free_without_cache(slab: *mut Slab, entry: &Entry, block: *mut u8) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if with_cache(process::config()).is_none() {
-            Slab::free_remotely(slab, entry, block.cast(), None);
-        } else {
-            free_slow(block);
-        }
-    }
-}
-
-/// Whether a cell was freed before. Its mark says so; in a slab of this thread
-/// it must also stand in a list, as a cell's contents may be the mark by
-/// chance.
-///
-/// # Safety
-/// A cell of the slab, which is in being, and has that entry.
-pub(super) unsafe fn is_freed(slab: *mut Slab, entry: &Entry, cell: *const u8) -> bool {
-    // SAFETY: the caller's promise; the lists are read by their owner only.
-    unsafe {
-        let cell = cell.cast::<Cell>();
-        let is_in_a_list = || (*slab).has_free(cell) || currents::own().some(entry.class()).has_free(cell);
-        (*cell).is_marked() && (!entry.is_in(own().address()) || is_in_a_list())
-    }
-}
-
 /// This thread's cache, which it now gets if it had none yet; a place holder
 /// where it can have none.
 #[inline(always)]
-fn with_cache(config: &Config) -> &'static Cache {
+pub(super) fn with_cache(config: &Config) -> &'static Cache {
     let cache = own();
     if ptr::eq(cache, &NO_CACHE) { adopt(config) } else { cache }
 }
@@ -397,7 +225,7 @@ pub(super) unsafe fn leave(config: &Config, cache: &'static Cache) {
     // SAFETY: the cache and its slabs are this thread's.
     unsafe {
         platform::set_slot(NO_CACHE_ANY_MORE.place());
-        (*cache.outbox.get()).send();
+        (*cache.outbox()).send();
         cache.receive_all(config);
         for class in cache.classes() {
             // Small cells that went cold are not looked at; in a pool no tick would.
@@ -419,7 +247,7 @@ pub(super) fn trim(config: &Config) {
     // under its lock.
     unsafe {
         if !cache.is_none() {
-            (*cache.outbox.get()).send();
+            (*cache.outbox()).send();
             cache.receive_all(config);
             for class in cache.classes() {
                 cache.put_aside(config, class, u32::MAX);
@@ -472,7 +300,7 @@ impl Cache {
         taken: [const { Owned::new(0) }; CLASSES],
         founded: Owned::new(0),
         warm_slabs: Owned::new(0),
-        growing: Owned::new(WARM),
+        warm_cursor: Owned::new(WARM),
         pace: Pace::START,
         due: Owned::new(0),
         seen: [const { Owned::new(ptr::null()) }; CLASSES - LARGE],
@@ -501,7 +329,7 @@ impl Cache {
     }
 
     /// Whether this is only a place holder.
-    fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         ptr::eq(self, &NO_CACHE) || ptr::eq(self, &NO_CACHE_ANY_MORE)
     }
 
@@ -520,6 +348,11 @@ impl Cache {
             }
             (*slab).set_owner(self.address(), ptr::from_ref(inbox).cast_mut());
         }
+    }
+
+    /// Where its thread puts what it frees of others'.
+    pub fn outbox(&self) -> *mut Outbox {
+        self.outbox.get()
     }
 
     /// The classes of the slabs that it has or had since its thread began.
@@ -616,7 +449,7 @@ impl Cache {
                 shared::tidy_once(config, TIDY, due);
             }
             if threads::are_many() {
-                (*self.outbox.get()).send();
+                (*self.outbox()).send();
                 self.look(config);
             }
         }
@@ -728,7 +561,7 @@ impl Cache {
     ///
     /// # Safety
     /// Cache and slab are the caller's.
-    unsafe fn attend(&self, config: &Config, slab: *mut Slab) {
+    pub unsafe fn attend(&self, config: &Config, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
             if (*slab).is_current() {
@@ -839,9 +672,9 @@ impl Cache {
     /// # Safety
     /// The cache is the caller's.
     unsafe fn scatter_some(&self, config: &Config, class: usize) {
-        for _ in 0..GROWS {
-            let next = self.growing.get();
-            self.growing.set(if next + 1 == CLASSES { WARM } else { next + 1 });
+        for _ in 0..WARM_LOOKS {
+            let next = self.warm_cursor.get();
+            self.warm_cursor.set(if next + 1 == CLASSES { WARM } else { next + 1 });
             // SAFETY: the caller's promise.
             unsafe {
                 if next != class

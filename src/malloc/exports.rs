@@ -1,7 +1,7 @@
 //! What a program calls: malloc and its family, as C, POSIX and glibc have
 //! them. May use: all of `malloc`.
 //!
-//! The fast path of [`malloc`] stands in `currents`, that of [`free`] in `cache`;
+//! The fast path of [`malloc`] stands in `currents`, that of [`free`] in `free`;
 //! what is here decides where a request goes, checks what callers may get wrong,
 //! and sets errno.
 
@@ -14,7 +14,7 @@ use super::message::{Line, fatal};
 use super::region::{Fresh, zero};
 use super::slab::Slab;
 use super::tables::{aligned_class_of, class_of};
-use super::{blocks, cache, currents, heaps, huge, process, report};
+use super::{blocks, cache, currents, free, heaps, huge, process, report};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE, set_errno};
 
@@ -86,7 +86,7 @@ extern "C" fn malloc_slow(size: usize) -> *mut c_void {
 #[inline(always)]
 unsafe fn give_back(block: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe { cache::free(block.cast()) }
+    unsafe { free::free(block.cast()) }
 }
 
 /// C's free; errno stays as it was.
@@ -157,7 +157,7 @@ unsafe fn size_of_cell(function: &str, block: *mut u8) -> Option<usize> {
     // SAFETY: the caller's promise; a block keeps its slab in being.
     unsafe {
         let (slab, entry) = Slab::find(block)?;
-        if !entry.is_cell(block) || cache::is_freed(slab, entry, block) {
+        if !entry.is_cell(block) || free::is_freed(slab, entry, block) {
             fatal(function, "invalid pointer", block);
         }
         Some(entry.cell() as usize)

@@ -13,6 +13,7 @@ mod currents;
 mod empties;
 mod entry;
 mod exports;
+mod free;
 mod heaps;
 mod huge;
 mod huge_pages;
