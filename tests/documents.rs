@@ -1,6 +1,6 @@
 //! Holds what the documents say to what there is: the settings and messages to
-//! the code that has them, the table of cells to the one in the code, and every
-//! link to a file.
+//! the code that has them, the table of cells to the one in the code, what is enough
+//! to the bounds, and every link to a file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use memman::analysis::bounds::{self, SizeRange};
 use memman::heap;
 
 #[path = "../src/malloc/classes.rs"]
@@ -135,4 +136,32 @@ fn every_link_leads_to_a_file_and_a_heading() {
         }
     }
     assert!(links > 50 && headings > 2, "the links were not found: {links}, {headings} of them to headings");
+}
+
+/// A number as documents have it, with commas.
+fn number(text: &str) -> Option<usize> {
+    text.replace(',', "").parse().ok()
+}
+
+#[test]
+fn what_is_said_to_be_enough_is() {
+    let readme = read("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let before = |words: &str| number(readme.split_once(words).expect(words).0.rsplit(' ').next().unwrap());
+    // For 64 KiB live in blocks of 64 to 1024 bytes.
+    assert_eq!(before(" bytes of ffit are enough"), bounds::ffit_required_size(64 << 10, 1024, 64));
+    assert_eq!(before(" of buddy. They hold"), bounds::buddy_required_size(64 << 10, 1024, 64));
+
+    let enough = read("docs/enough.md");
+    let (_, table) = enough.split_once("memman size --profile blocks.json").unwrap();
+    let of = |heap: &str| {
+        let row = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|row| row.first() == Some(&heap));
+        number(row.expect(heap)[1])
+    };
+    let profile = [SizeRange::at_most(40, 24), SizeRange::at_most(3, 4096)];
+    assert_eq!(of("ffit"), bounds::ffit_profile_size(&profile, 13_248));
+    assert_eq!(of("buddy"), bounds::buddy_profile_size(&profile, 13_248));
+    assert_eq!(of("ebuddy"), bounds::ebuddy_profile_size(&profile, 13_248));
 }
