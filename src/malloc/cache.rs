@@ -1,6 +1,6 @@
 //! The thread caches: for each thread, the slabs that it owns, and what other
 //! threads sent back. May use: `classes`, `config`, `currents`, `empties`, `heaps`,
-//! `lists`, `outbox`, `pace`, `process`, `region`, `remote`, `shared`, `slab`, `tables`,
+//! `lists`, `message`, `outbox`, `pace`, `process`, `region`, `remote`, `shared`, `slab`, `tables`,
 //! `threads`, `platform`.
 //!
 //! A thread gets cells from, and frees them to, the slabs that it owns,
@@ -29,11 +29,12 @@ use super::config::Config;
 use super::currents::{self, Currents};
 use super::empties::Empties;
 use super::lists::Lists;
+use super::message::fatal;
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::region::Fresh;
 use super::remote::{Cell, Inbox};
-use super::slab::{NO_SLAB, Slab, WARM_SLABS};
+use super::slab::{FREED_TWICE, NO_SLAB, Slab, WARM_SLABS};
 use super::tables::mark;
 use super::{heaps, process, shared, threads};
 use crate::platform::{self, PAGE};
@@ -51,6 +52,8 @@ const WARM_LOOKS: usize = 4;
 /// A refill in so many, a power of two, looks at one inbox, and at one slab in it, where
 /// there are several threads.
 const LOOKS: u32 = 4;
+/// At how many inboxes the chores look where the clock has gone on.
+const INBOXES: usize = 8;
 
 /// A refill in so many does the chores at least: see [`Pace`]. A program whose slabs are
 /// nearly empty has few refills.
@@ -199,6 +202,8 @@ fn adopt(config: &Config) -> &'static Cache {
         Some(cache) => cache,
         None => {
             let Some(fresh) = heaps::get(config, size_of::<Cache>(), align_of::<Cache>(), false) else {
+                // It may free others' cells all the same.
+                threads::one_more();
                 return &NO_CACHE;
             };
             let cache: *mut Cache = fresh.block.as_ptr().cast();
@@ -450,7 +455,8 @@ impl Cache {
             }
             if threads::are_many() {
                 (*self.outbox()).send();
-                self.look(config);
+                let looks = if self.pace.went_on() { INBOXES } else { 1 };
+                (0..looks).for_each(|_| self.look(config));
             }
         }
     }
@@ -535,7 +541,10 @@ impl Cache {
             heaps::get(config, SLAB, SLAB, taken > DENSE)
         } else {
             // SAFETY: the caller's slab, in no list now.
-            let span = NonNull::new(unsafe { Slab::dissolve(empty) });
+            let span = NonNull::new(unsafe {
+                self.check_apart(empty);
+                Slab::dissolve(empty)
+            });
             span.map(|block| Fresh { block, zero: false })
         };
         let Some(fresh) = fresh else { return ptr::null_mut() };
@@ -591,7 +600,9 @@ impl Cache {
                 return release(config, slab);
             }
             while self.empties.is_full(threads::are_many()) {
-                release(config, self.empties.take_oldest());
+                let oldest = self.empties.take_oldest();
+                self.check_apart(oldest);
+                release(config, oldest);
             }
             self.empties.keep(slab);
         }
@@ -608,7 +619,27 @@ impl Cache {
                 return;
             }
             // SAFETY: the caller's promise.
-            unsafe { release(config, slab) };
+            unsafe {
+                self.check_apart(slab);
+                release(config, slab);
+            }
+        }
+    }
+
+    /// Ends the process where a cell of an empty slab is on the warm list of its class: that
+    /// has not been noticed as in other slabs, where what is freed counts.
+    ///
+    /// # Safety
+    /// Cache and slab are the caller's.
+    unsafe fn check_apart(&self, empty: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let class = usize::from((*empty).class);
+            if class >= WARM
+                && let Some(current) = self.currents().of(class)
+            {
+                current.check_apart(empty);
+            }
         }
     }
 
@@ -695,7 +726,9 @@ impl Cache {
         // SAFETY: the caller's promise; in a warm list is what the cache's slabs have.
         unsafe {
             current.take_all(self.warm_slabs.get(), |cell, slab| {
-                if ptr::eq(slab, current) {
+                if !Slab::find(cell.cast()).is_some_and(|(_, entry)| entry.is_listed_in(self.address())) {
+                    fatal("free", FREED_TWICE, cell.cast());
+                } else if ptr::eq(slab, current) {
                     slab.push(cell, mark());
                 } else if !slab.free(cell, mark()) {
                     self.attend(config, ptr::from_ref(slab).cast_mut());
@@ -719,8 +752,8 @@ impl Cache {
         }
     }
 
-    /// Ends the being current of a class's slab, if there is one, and gives its span back if
-    /// it is empty and has no more than `most` free cells.
+    /// Ends the being current of a class's slab, if there is one, once its warm list is sent
+    /// home, and gives its span back if it is empty and has no more than `most` free cells.
     ///
     /// # Safety
     /// The cache is the caller's.

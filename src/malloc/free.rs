@@ -1,8 +1,9 @@
 //! What free does: the fast path, and the ways to other slabs and blocks. May use: `blocks`,
-//! `cache`, `currents`, `entry`, `message`, `process`, `remote`, `shared`, `slab`, `tables`,
+//! `cache`, `classes`, `currents`, `entry`, `message`, `process`, `remote`, `shared`, `slab`, `tables`,
 //! `platform`.
 
 use super::cache::{self, Cache, own};
+use super::classes::WARM;
 use super::entry::{Entry, OLD};
 use super::message::fatal;
 use super::remote::Cell;
@@ -123,12 +124,18 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             }
         } else if cache.is_none() {
             free_without_cache(slab, entry, block);
-        } else if shared::has(entry) && !cache.lists.has_partial(entry.class()) {
+        } else if shared::has(entry) && !has_others(cache, entry.class()) {
             free_left(cache, slab, entry, block);
         } else {
             Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox()));
         }
     }
+}
+
+/// Whether this thread has slabs with free cells of a class, beside the current one, or cells
+/// on its warm list.
+fn has_others(cache: &Cache, class: usize) -> bool {
+    cache.lists.has_partial(class) || class >= WARM && currents::own().has_free(class)
 }
 
 /// Frees a cell of a slab that an ended thread left, and takes the slab over if it can:

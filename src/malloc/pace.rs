@@ -51,6 +51,11 @@ impl Pace {
         now
     }
 
+    /// Whether the clock had gone on at the last look.
+    pub fn went_on(&self) -> bool {
+        self.every.load(Ordering::Relaxed) == LEAST
+    }
+
     /// Notes what the clock said.
     fn note(&self, now: u64, most: u32) {
         let stands = self.looked.load(Ordering::Relaxed) == now;
@@ -83,6 +88,10 @@ mod tests {
         // Another limit holds at once.
         assert_eq!([7, 7, 7].map(|now| calls(now, 3)), [8, 3, 3]);
         assert!(pace.look(16) > 7 && !pace.is_due());
+        pace.note(u64::MAX, 16);
+        assert!(pace.went_on());
+        pace.note(u64::MAX, 16);
+        assert!(!pace.went_on());
         // Of fifteen calls up to the next that looks, three are one in four.
         let pace = Pace::START;
         (0..4).for_each(|_| pace.note(5, 16));

@@ -324,7 +324,8 @@ impl Slab {
     /// Puts a cell in front of the free ones, with the [`mark`].
     ///
     /// # Safety
-    /// The slab is the caller's, and the cell one of it that nobody has.
+    /// The slab is the caller's, and the cell one of it that nobody has, or of another of
+    /// its cache where the list is a warm one.
     #[inline(always)]
     pub unsafe fn push(&self, cell: *mut Cell, mark: *const u8) {
         // SAFETY: the caller's promise.
@@ -387,6 +388,21 @@ impl Slab {
                 let next = (*cell).next;
                 visit(cell, &*Place::of(cell.cast()).header());
                 cell = next;
+            }
+        }
+    }
+
+    /// Ends the process where its warm list has a cell of another slab, which is empty: one
+    /// that was freed twice, or that is in use.
+    ///
+    /// # Safety
+    /// The slab is the caller's, and so are all whose cells it has.
+    pub unsafe fn check_apart(&self, empty: *mut Slab) {
+        // SAFETY: the caller's promise. A list that leads back into itself has an end here.
+        for cell in unsafe { Cell::list(self.free.get()) }.take(self.most_free() as usize + 1) {
+            // SAFETY: as above.
+            if unsafe { Place::of(cell.cast()) }.header() == empty {
+                fatal("free", FREED_TWICE, cell.cast_mut().cast());
             }
         }
     }

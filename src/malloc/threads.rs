@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 static ANY: AtomicBool = AtomicBool::new(false);
 static MANY: AtomicBool = AtomicBool::new(false);
 
-/// Says that a thread has got a cache.
+/// Says that a thread has got a cache, or wanted one.
 pub(super) fn one_more() {
     if ANY.swap(true, Ordering::Relaxed) {
         MANY.store(true, Ordering::Relaxed);
