@@ -600,9 +600,7 @@ impl Cache {
                 return release(config, slab);
             }
             while self.empties.is_full(threads::are_many()) {
-                let oldest = self.empties.take_oldest();
-                self.check_apart(oldest);
-                release(config, oldest);
+                self.release_empty(config, self.empties.take_oldest());
             }
             self.empties.keep(slab);
         }
@@ -619,15 +617,24 @@ impl Cache {
                 return;
             }
             // SAFETY: the caller's promise.
-            unsafe {
-                self.check_apart(slab);
-                release(config, slab);
-            }
+            unsafe { self.release_empty(config, slab) };
         }
     }
 
-    /// Ends the process where a cell of an empty slab is on the warm list of its class: that
-    /// has not been noticed as in other slabs, where what is freed counts.
+    /// Gives the span of a slab back that it kept.
+    ///
+    /// # Safety
+    /// Cache and slab are the caller's, and the slab is in no list.
+    unsafe fn release_empty(&self, config: &Config, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.check_apart(slab);
+            release(config, slab);
+        }
+    }
+
+    /// Ends the process where a cell of an empty slab is on the warm list of its class: its
+    /// slab did not count it when it was freed twice.
     ///
     /// # Safety
     /// Cache and slab are the caller's.
@@ -726,7 +733,7 @@ impl Cache {
         // SAFETY: the caller's promise; in a warm list is what the cache's slabs have.
         unsafe {
             current.take_all(self.warm_slabs.get(), |cell, slab| {
-                if !Slab::find(cell.cast()).is_some_and(|(_, entry)| entry.is_listed_in(self.address())) {
+                if !slab.entry().is_listed_in(self.address()) {
                     fatal("free", FREED_TWICE, cell.cast());
                 } else if ptr::eq(slab, current) {
                     slab.push(cell, mark());

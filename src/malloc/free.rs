@@ -1,6 +1,6 @@
 //! What free does: the fast path, and the ways to other slabs and blocks. May use: `blocks`,
-//! `cache`, `classes`, `currents`, `entry`, `message`, `process`, `remote`, `shared`, `slab`, `tables`,
-//! `platform`.
+//! `cache`, `classes`, `currents`, `entry`, `message`, `process`, `remote`, `shared`,
+//! `slab`, `tables`, `platform`.
 
 use super::cache::{self, Cache, own};
 use super::classes::WARM;
@@ -124,7 +124,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
             }
         } else if cache.is_none() {
             free_without_cache(slab, entry, block);
-        } else if shared::has(entry) && !has_others(cache, entry.class()) {
+        } else if shared::has(entry) && !has_cells(cache, entry.class()) {
             free_left(cache, slab, entry, block);
         } else {
             Slab::free_remotely(slab, entry, block.cast(), Some(&mut *cache.outbox()));
@@ -134,7 +134,7 @@ pub(super) unsafe fn free_slow(block: *mut u8) {
 
 /// Whether this thread has slabs with free cells of a class, beside the current one, or cells
 /// on its warm list.
-fn has_others(cache: &Cache, class: usize) -> bool {
+fn has_cells(cache: &Cache, class: usize) -> bool {
     cache.lists.has_partial(class) || class >= WARM && currents::own().has_free(class)
 }
 

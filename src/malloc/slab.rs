@@ -370,8 +370,8 @@ impl Slab {
         self.countdown.get() < warm_slabs * self.capacity() && self.has_free_cells()
     }
 
-    /// Empties its warm list, which has as much room again; shows each cell to `visit`, with its slab. One that does
-    /// not bear the mark was freed twice: that ends the process.
+    /// Empties its warm list, which has as much room again; shows each cell to `visit`, with
+    /// its slab. One that does not bear the mark was freed twice: that ends the process.
     ///
     /// # Safety
     /// The slab is the caller's, and so are all whose cells it has; `visit` may free the cell.
