@@ -437,7 +437,8 @@ impl Cache {
     }
 
     /// Does now and then, from a refill, what is due: looks at the clock, gives back
-    /// what nobody wanted, sends what is in the outbox, and [looks](Cache::look) at an inbox.
+    /// what nobody wanted, sends what is in the outbox, and [looks](Cache::look) at an inbox,
+    /// or at some.
     ///
     /// # Safety
     /// The cache is the caller's.
