@@ -1,14 +1,14 @@
 //! Blocks that are no cells: from the core heaps, or mappings of their own.
-//! May use: `classes`, `config`, `heaps`, `huge`, `message`, `process`, `region`.
+//! May use: `cache`, `classes`, `config`, `heaps`, `huge`, `message`, `process`, `region`.
 
 use core::ptr::NonNull;
 
 use super::classes::MAX_SMALL;
-use super::config::HeapKind;
+use super::config::{Config, HeapKind};
 use super::heaps::{self, Bad};
 use super::message::fatal;
 use super::region::{self, Fresh};
-use super::{huge, process};
+use super::{cache, huge, process};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE};
 
@@ -16,28 +16,43 @@ use crate::platform::{self, PAGE};
 /// `zero` says that it had better be of zeros.
 pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let config = process::config();
-    let huge = || {
-        heaps::tick(config, platform::milliseconds());
-        huge::get(config, size, align, zero)
-    };
     let block = if config.pool != 0 {
         heaps::get(config, size, align, false)
-    } else if config.cache && (size >= config.huge || align >= config.huge) {
-        huge()
     } else {
-        // Where no region will do, as under a tight limit, a mapping of just
-        // that size may.
-        let dense = !zero && align <= PAGE;
-        let block = heaps::get(config, size, align, dense);
-        if let Some(fresh) = block.as_ref().filter(|fresh| dense && fresh.zero) {
-            region::note_filled(fresh.block.as_ptr(), size);
-        }
-        block.or_else(huge)
+        get_at_hand(config, size, align, zero).or_else(|| {
+            // What is kept for use again may be what is missing.
+            cache::trim(config);
+            heaps::make_room(config);
+            get_at_hand(config, size, align, zero)
+        })
     };
     if block.is_none() {
         heaps::refused(config);
     }
     block
+}
+
+/// The same without a pool, as long as nothing has to go first. Where no region will do, as
+/// under a tight limit, a mapping of just that size may, and where the OS gives none, a region.
+#[inline]
+fn get_at_hand(config: &Config, size: usize, align: usize, zero: bool) -> Option<Fresh> {
+    let huge = || {
+        heaps::tick(config, platform::milliseconds());
+        huge::get(config, size, align, zero)
+    };
+    let heaps = || {
+        let dense = !zero && align <= PAGE;
+        let block = heaps::get(config, size, align, dense);
+        if let Some(fresh) = block.as_ref().filter(|fresh| dense && fresh.zero) {
+            region::note_filled(fresh.block.as_ptr(), size);
+        }
+        block
+    };
+    if config.cache && (size >= config.huge || align >= config.huge) {
+        huge().or_else(heaps)
+    } else {
+        heaps().or_else(huge)
+    }
 }
 
 /// Frees a block, or says what is wrong with the pointer and ends the process.

@@ -136,8 +136,13 @@ impl Heap {
         self.count += 1;
     }
 
-    /// Takes a new region from the OS and gets the block from it.
+    /// Takes a region that is away back, or a new one from the OS, and gets the block from it.
     fn grow(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
+        if let Some(region) = self.regions().find_map(|region| region.come_back(plan, size, align).then_some(region))
+            && let Some(fresh) = region.get(size, align, plan.dense, true)
+        {
+            return Some(fresh);
+        }
         if self.count == MAX_REGIONS {
             return None;
         }
@@ -234,6 +239,14 @@ pub(super) fn get(config: &Config, size: usize, align: usize, dense: bool) -> Op
 /// Gets a block that the heap `home` does not have at once.
 #[inline(never)]
 fn get_elsewhere(config: &Config, home: usize, size: usize, align: usize, dense: bool) -> Option<Fresh> {
+    ask_all(config, home, size, align, dense).or_else(|| {
+        // What is kept of freed mappings may be what is missing.
+        (config.pool == 0 && huge::trim()).then(|| ask_all(config, home, size, align, dense))?
+    })
+}
+
+/// Asks every heap, `home` last and to grow; and then each, however long that takes.
+fn ask_all(config: &Config, home: usize, size: usize, align: usize, dense: bool) -> Option<Fresh> {
     let heaps = |first: usize| (first..config.heaps).map(move |n| &HEAPS[(home + n) % config.heaps]);
     let unlocked = heaps(1).find_map(|heap| heap.get_if_unlocked(config, size, align, dense));
     let found = unlocked.or_else(|| {
@@ -458,6 +471,11 @@ pub(super) fn trim(config: &Config, keep: usize) -> bool {
         });
     }
     any
+}
+
+/// Gives the addresses of regions without blocks back to the OS.
+pub(super) fn make_room(config: &Config) {
+    each(config, |_, heap| heap.regions().for_each(Region::leave));
 }
 
 /// Shows each heap, locked and without spare blocks, to `visit`.

@@ -12,6 +12,8 @@
 //!
 //! The directories of the region's chunks are what `tables` finds by address.
 
+mod away;
+
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
@@ -22,7 +24,7 @@ use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY, REACH};
 use super::{huge_pages, threads};
 use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
-use crate::platform::{self, HUGE_PAGE, PAGE};
+use crate::platform::{self, HUGE_PAGE, NotMapped, PAGE};
 
 /// For each chunk the number of its region, from 1.
 static NUMBERS: [AtomicU16; CHUNKS] = [const { AtomicU16::new(0) }; CHUNKS];
@@ -69,6 +71,10 @@ impl Any {
     #[inline(always)]
     fn used(&self) -> usize {
         each!(self, manager => manager.used())
+    }
+
+    fn largest_free(&self) -> usize {
+        each!(self, manager => manager.stats()).largest_free as usize
     }
 
     fn tables_bytes(kind: HeapKind, granules: usize) -> usize {
@@ -206,6 +212,12 @@ pub(super) struct Region {
     would_grow: u64,
     /// Blocks that got another size where they stood.
     pub resized_in_place: u64,
+    /// Whether it has its first block only: see [`away`].
+    is_away: bool,
+    /// Its number, from 1.
+    number: u16,
+    /// Where in it the directories of its chunks are, if there are slabs.
+    directories: Option<usize>,
 }
 
 /// A request that was refused.
@@ -218,6 +230,8 @@ struct Refused {
 impl Refused {
     /// No request is as large.
     const NOTHING: [Refused; 2] = [Refused { size: usize::MAX, align: 0 }; 2];
+    /// Each is.
+    const ALL: [Refused; 2] = [Refused { size: 0, align: 0 }; 2];
 }
 
 /// The part of a region that a guarantee is of, in bytes: all of it, or under
@@ -310,20 +324,10 @@ impl Region {
         }
         let step = bytes.div_ceil(64).next_multiple_of(HUGE_PAGE);
         let first = end.div_ceil(step);
-        if !committed {
-            // SAFETY: the caller's promise.
-            let memory = unsafe { platform::commit(base.as_ptr(), (first * step).min(bytes)) };
-            if !memory {
-                return None;
-            }
-            let (memory, read) = ((first * step).min(bytes), (end + REACH).min(bytes));
-            if plan.slabs && read > memory {
-                // SAFETY: as above.
-                unsafe { platform::let_read(base.as_ptr().byte_add(memory), read - memory) };
-            }
-        }
         // SAFETY: the caller's promise.
-        unsafe { platform::advise_huge(base.as_ptr(), bytes, plan.huge_pages.unwrap_or(false)) };
+        if !unsafe { Self::prepare(plan, base, bytes, 0, (!committed).then_some((first * step).min(bytes))) } {
+            return None;
+        }
         let parts = if committed { !0 } else { !0 >> (64 - first.min(64)) };
         let huge = match plan.huge_pages {
             Some(true) => !0,
@@ -360,6 +364,9 @@ impl Region {
                 refused: Refused::NOTHING,
                 would_grow: 0,
                 resized_in_place: 0,
+                is_away: false,
+                number: 0,
+                directories: plan.slabs.then_some(directories),
             }));
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let own = each!(&mut (*region.as_ptr()).manager, manager => manager.get(end));
@@ -370,14 +377,51 @@ impl Region {
             let pages = (*region.as_ptr()).pages(base, end, true);
             (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
             REGIONS[number].store(region.as_ptr(), Ordering::Release);
-            for chunk in 0..bytes.div_ceil(CHUNK) {
-                let index = (base.addr().get() >> CHUNK_SHIFT) + chunk;
-                if plan.slabs {
-                    tables::set_directory(index, base.byte_add(directories + chunk * DIRECTORY));
-                }
-                NUMBERS[index].store(number as u16 + 1, Ordering::Release);
-            }
+            (*region.as_ptr()).number = number as u16 + 1;
+            (*region.as_ptr()).show();
             Some(region)
+        }
+    }
+
+    /// Makes the addresses of a region, from the byte `from` on, ready for blocks; false where
+    /// memory is refused. Before the byte `memory`, if there is one, they become memory now,
+    /// later as they are needed.
+    ///
+    /// # Safety
+    /// They are the region's, and nobody uses them.
+    unsafe fn prepare(plan: Plan, base: NonNull<u8>, bytes: usize, from: usize, memory: Option<usize>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let start = base.as_ptr().byte_add(from);
+            if let Some(memory) = memory {
+                if !platform::commit(start, memory - from) {
+                    return false;
+                }
+                let [.., end] = Self::plan(plan, bytes);
+                let read = (end + REACH).min(bytes);
+                if plan.slabs && read > memory {
+                    platform::let_read(base.as_ptr().byte_add(memory), read - memory);
+                }
+            }
+            platform::advise_huge(start, bytes - from, plan.huge_pages.unwrap_or(false));
+            true
+        }
+    }
+
+    /// The chunks that it lies in, each with its number among its own.
+    fn chunks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let first = self.base.addr().get() >> CHUNK_SHIFT;
+        (0..self.bytes.div_ceil(CHUNK)).map(move |chunk| (first + chunk, chunk))
+    }
+
+    /// Lets it be found by the addresses in it, and the slabs there.
+    fn show(&self) {
+        for (index, chunk) in self.chunks() {
+            if let Some(directories) = self.directories {
+                // SAFETY: the chunk's own, in the first block, which stays.
+                unsafe { tables::set_directory(index, self.base.byte_add(directories + chunk * DIRECTORY)) };
+            }
+            NUMBERS[index].store(self.number, Ordering::Release);
         }
     }
 
@@ -420,7 +464,11 @@ impl Region {
             // SAFETY: our own, and unused.
             unsafe { platform::unmap(probe.as_ptr(), PAGE) };
             let top = probe.addr().get() & !(CHUNK - 1);
-            (1..64).find_map(|below| platform::reserve_at(top.checked_sub(below * CHUNK)?, bytes))
+            let mut places = (1..64).map_while(|below| top.checked_sub(below * CHUNK));
+            places.find_map(|place| match platform::reserve_at(place, bytes) {
+                Err(NotMapped::Taken) => None,
+                reserved => Some(reserved.ok()),
+            })?
         })
     }
 
@@ -672,10 +720,14 @@ impl Region {
     /// The manager's counters, without the first block.
     pub fn stats(&self) -> Stats {
         let all = each!(&self.manager, manager => manager.stats());
+        let (size, free, largest_free) =
+            if self.is_away { (0, 0, 0) } else { (all.size - self.own.used, all.free, all.largest_free) };
         Stats {
-            size: all.size - self.own.used,
+            size,
             used: all.used - self.own.used,
+            free,
             peak: all.peak - self.own.used,
+            largest_free,
             blocks: all.blocks - self.own.blocks,
             ..all
         }
@@ -701,7 +753,7 @@ impl Region {
 
     /// The addresses that the region takes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        if self.is_away { self.kept() } else { self.bytes }
     }
 
     /// Gives the memory of free blocks back to the OS, but for about `keep`

@@ -183,6 +183,11 @@ impl Place {
     }
 }
 
+/// Takes a chunk's directory from it; who just read where it is may still read there.
+pub(super) fn unset_directory(chunk: usize) {
+    TABLES.directory[chunk].store(0, Ordering::Release);
+}
+
 /// Gives a chunk, by its number, its directory.
 ///
 /// # Safety

@@ -8,31 +8,45 @@ use super::{PAGE, keeping_errno};
 /// What the processor can map at once.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
-fn map(hint: *mut u8, bytes: usize, protection: i32, flags: i32) -> Option<NonNull<u8>> {
+/// Why there is no new mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotMapped {
+    /// The addresses that were asked for are not free.
+    Taken,
+    /// There is no room for it anywhere, or it would be beyond a limit.
+    Refused,
+}
+
+fn map(hint: *mut u8, bytes: usize, protection: i32, flags: i32) -> Result<NonNull<u8>, NotMapped> {
     // SAFETY: a new mapping; MAP_FIXED_NOREPLACE never replaces one.
-    let mapped = keeping_errno(|| unsafe {
+    let (mapped, error) = keeping_errno(|| unsafe {
         let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        libc::syscall(libc::SYS_mmap, hint, bytes, protection, flags, -1, 0)
+        let mapped = libc::syscall(libc::SYS_mmap, hint, bytes, protection, flags, -1, 0);
+        (mapped, *libc::__errno_location())
     });
-    // The kernel answers with an address, or with -1 through libc.
-    if mapped == -1 { None } else { NonNull::new(ptr::with_exposed_provenance_mut(mapped as usize)) }
+    match mapped {
+        // The kernel answers with an address, or with -1 through libc.
+        -1 if error == libc::EEXIST => Err(NotMapped::Taken),
+        -1 => Err(NotMapped::Refused),
+        address => NonNull::new(ptr::with_exposed_provenance_mut(address as usize)).ok_or(NotMapped::Refused),
+    }
 }
 
 /// Maps zeroed memory, anywhere.
 pub(crate) fn map_memory(bytes: usize) -> Option<NonNull<u8>> {
-    map(ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, 0)
+    map(ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, 0).ok()
 }
 
 /// Reserves addresses, without memory, at a multiple of `align`.
 pub(crate) fn reserve(bytes: usize, align: usize) -> Option<NonNull<u8>> {
-    let base = map(ptr::null_mut(), bytes, libc::PROT_NONE, 0)?;
+    let base = map(ptr::null_mut(), bytes, libc::PROT_NONE, 0).ok()?;
     if base.addr().get() % align == 0 {
         return Some(base);
     }
     // SAFETY: our own mapping, unused.
     unsafe { unmap(base.as_ptr(), bytes) };
     let wide = bytes.checked_add(align)?;
-    let base = map(ptr::null_mut(), wide, libc::PROT_NONE, 0)?;
+    let base = map(ptr::null_mut(), wide, libc::PROT_NONE, 0).ok()?;
     let start = base.addr().get();
     let front = start.next_multiple_of(align) - start;
     // SAFETY: both ends lie in our own mapping.
@@ -46,27 +60,27 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     }
 }
 
-/// Maps addresses at just this place; `None` where they are not free, or the
-/// kernel is too old to say.
-fn map_at(address: usize, bytes: usize, protection: i32) -> Option<NonNull<u8>> {
+/// Maps addresses at just this place; a kernel too old to say whether they are free says
+/// that they are taken.
+fn map_at(address: usize, bytes: usize, protection: i32) -> Result<NonNull<u8>, NotMapped> {
     let hint = ptr::with_exposed_provenance_mut(address);
     let base = map(hint, bytes, protection, libc::MAP_FIXED_NOREPLACE)?;
     if base.addr().get() == address {
-        return Some(base);
+        return Ok(base);
     }
     // SAFETY: our own mapping, unused.
     unsafe { unmap(base.as_ptr(), bytes) };
-    None
+    Err(NotMapped::Taken)
 }
 
 /// Reserves addresses at just this place; see [`map_at`].
-pub(crate) fn reserve_at(address: usize, bytes: usize) -> Option<NonNull<u8>> {
+pub(crate) fn reserve_at(address: usize, bytes: usize) -> Result<NonNull<u8>, NotMapped> {
     map_at(address, bytes, libc::PROT_NONE)
 }
 
-/// Maps zeroed memory at just this place; see [`map_at`].
+/// Maps zeroed memory at just this place; `None` where it is not free.
 pub(crate) fn map_memory_at(address: usize, bytes: usize) -> Option<NonNull<u8>> {
-    map_at(address, bytes, libc::PROT_READ | libc::PROT_WRITE)
+    map_at(address, bytes, libc::PROT_READ | libc::PROT_WRITE).ok()
 }
 
 /// Lets reserved addresses be read, as zeros; they still have no memory.

@@ -87,6 +87,13 @@ static void within(int resource, size_t room, size_t size) {
     size_t third = take_all(larger, &chain);
     CHECK(third >= first / 4, "in larger blocks %zu of %zu KiB", third / KIB, first / KIB);
     free_all(larger, third, &chain);
+    // What small blocks had serves large ones, and theirs small ones again.
+    size_t fourth = take_all(room / 8, &chain);
+    CHECK(fourth >= room / 2, "in eighths %zu of %zu KiB", fourth / KIB, room / KIB);
+    free_all(room / 8, fourth, &chain);
+    size_t fifth = take_all(size, &chain);
+    CHECK(fifth >= first / 10 * 9, "at last %zu of %zu KiB", fifth / KIB, first / KIB);
+    free_all(size, fifth, &chain);
     _exit(0);
 }
 
