@@ -33,7 +33,8 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
 }
 
 /// The same without a pool, as long as nothing has to go first. Where no region will do, as
-/// under a tight limit, a mapping of just that size may, and where the OS gives none, a region.
+/// under a tight limit, a mapping of just that size may, and where the OS gives none, a region
+/// that is there.
 #[inline]
 fn get_at_hand(config: &Config, size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let huge = || {
@@ -49,7 +50,7 @@ fn get_at_hand(config: &Config, size: usize, align: usize, zero: bool) -> Option
         block
     };
     if config.cache && (size >= config.huge || align >= config.huge) {
-        huge().or_else(heaps)
+        huge().or_else(|| heaps::get_present(config, size, align))
     } else {
         heaps().or_else(huge)
     }

@@ -217,14 +217,19 @@ unsafe fn resize_large(block: *mut u8, size: usize) -> *mut c_void {
     if size > LARGEST {
         return out_of_memory();
     }
-    // SAFETY: the caller's promise.
+    let may_extend = size > MAX_SMALL || !process::config().cache;
+    // SAFETY: the caller's promise; what was not extended is as it was.
     unsafe {
-        if (size > MAX_SMALL || !process::config().cache)
-            && let Some(extended) = blocks::extend(block, usable, size)
-        {
+        let extend = || if may_extend { blocks::extend(block, usable, size) } else { None };
+        if let Some(extended) = extend() {
             return extended.as_ptr().cast();
         }
-        resize_by_copy(block, usable, size)
+        let moved = platform::keeping_errno(|| resize_by_copy(block, usable, size));
+        if !moved.is_null() {
+            return moved;
+        }
+        // Where there was no room for both, there may be now for the difference.
+        extend().map_or_else(out_of_memory, |extended| extended.as_ptr().cast())
     }
 }
 

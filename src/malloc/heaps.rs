@@ -26,6 +26,10 @@ const MAX_REGIONS: usize = 32;
 pub(super) struct Heap {
     regions: [Option<NonNull<Region>>; MAX_REGIONS],
     count: usize,
+    /// The first of the regions that are away, which the others do not count.
+    away: Option<NonNull<Region>>,
+    /// What [`Heap::peak`] last said.
+    peak: u64,
     spares: Spares,
     /// Requests of threads at home here that nobody could serve.
     pub failed: u64,
@@ -59,6 +63,8 @@ static HEAPS: [CoreHeap; MAX_HEAPS] = [const {
             Heap {
                 regions: [None; MAX_REGIONS],
                 count: 0,
+                away: None,
+                peak: 0,
                 spares: Spares::NONE,
                 failed: 0,
                 largest_request: 0,
@@ -138,21 +144,52 @@ impl Heap {
 
     /// Takes a region that is away back, or a new one from the OS, and gets the block from it.
     fn grow(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
-        if let Some(region) = self.regions().find_map(|region| region.come_back(plan, size, align).then_some(region))
-            && let Some(fresh) = region.get(size, align, plan.dense, true)
-        {
-            return Some(fresh);
-        }
         if self.count == MAX_REGIONS {
             return None;
         }
+        let mut place = &mut self.away;
+        while let Some(region) = *place {
+            // SAFETY: under the heap's lock; regions stay, and what is in the list is away.
+            unsafe {
+                if let Some(fresh) = (*region.as_ptr()).come_back(plan, size, align) {
+                    *place = (*region.as_ptr()).next.take();
+                    self.push(region);
+                    return Some(fresh);
+                }
+                place = &mut (*region.as_ptr()).next;
+            }
+        }
         // Where addresses are few, a region takes few of them.
         let wish = (CHUNK << self.count.saturating_sub(1)).min(platform::address_limit() / 32);
-        let need = size.checked_add(if align > PAGE { align } else { 0 })?;
-        let region = Region::grow(plan, need, wish)?;
+        let (region, fresh) = Region::grow(plan, size, align, wish)?;
         self.push(region);
-        // SAFETY: just made, for this heap.
-        unsafe { (*region.as_ptr()).get(size, align, plan.dense, true) }
+        Some(fresh)
+    }
+
+    /// Lets the regions without blocks give their addresses back.
+    fn make_room(&mut self) {
+        self.peak();
+        let mut left = 0;
+        for index in 0..self.count {
+            let Some(region) = self.regions[index].take() else { continue };
+            // SAFETY: under the heap's lock; regions stay.
+            unsafe {
+                if (*region.as_ptr()).leave() {
+                    (*region.as_ptr()).next = self.away.replace(region);
+                } else {
+                    self.regions[left] = Some(region);
+                    left += 1;
+                }
+            }
+        }
+        self.count = left;
+    }
+
+    /// The sum of what was in blocks of each region at most, in bytes: now, or before some left.
+    pub fn peak(&mut self) -> u64 {
+        let now = self.regions().map(|region| region.stats().peak).sum();
+        self.peak = self.peak.max(now);
+        self.peak
     }
 }
 
@@ -260,6 +297,12 @@ fn ask_all(config: &Config, home: usize, size: usize, align: usize, dense: bool)
     found.or_else(|| {
         heaps(0).find_map(|core| core.locked(|heap| heap.get(config, size, align, dense && core.is_large())))
     })
+}
+
+/// Gets a block without taking a new region for it, whatever the size.
+#[cold]
+pub(super) fn get_present(config: &Config, size: usize, align: usize) -> Option<Fresh> {
+    HEAPS[..config.heaps].iter().find_map(|core| core.locked(|heap| heap.get(config, size, align, false)))
 }
 
 /// Counts a request that was refused.
@@ -475,7 +518,7 @@ pub(super) fn trim(config: &Config, keep: usize) -> bool {
 
 /// Gives the addresses of regions without blocks back to the OS.
 pub(super) fn make_room(config: &Config) {
-    each(config, |_, heap| heap.regions().for_each(Region::leave));
+    each(config, |_, heap| heap.make_room());
 }
 
 /// Shows each heap, locked and without spare blocks, to `visit`.

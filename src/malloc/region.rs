@@ -23,7 +23,7 @@ use super::config::HeapKind;
 use super::slab::Slab;
 use super::tables::{self, CHUNK, CHUNK_SHIFT, CHUNKS, DIRECTORY, REACH};
 use super::{huge_pages, threads};
-use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, Manager, Stats};
+use crate::heap::{ALIGNMENT, Block, Buddy, Ebuddy, ExtendError, Ffit, FreeError, MAX_GRANULES, Manager, Stats};
 use crate::platform::{self, HUGE_PAGE, NotMapped, PAGE};
 
 /// For each chunk the number of its region, from 1.
@@ -212,12 +212,12 @@ pub(super) struct Region {
     would_grow: u64,
     /// Blocks that got another size where they stood.
     pub resized_in_place: u64,
-    /// Whether it has its first block only: see [`away`].
-    is_away: bool,
-    /// Its number, from 1.
+    /// Its number, from 1; 0 as long as nobody can find it.
     number: u16,
     /// Where in it the directories of its chunks are, if there are slabs.
     directories: Option<usize>,
+    /// The next of its heap's that are [`away`].
+    pub next: Option<NonNull<Region>>,
 }
 
 /// A request that was refused.
@@ -230,8 +230,6 @@ struct Refused {
 impl Refused {
     /// No request is as large.
     const NOTHING: [Refused; 2] = [Refused { size: usize::MAX, align: 0 }; 2];
-    /// Each is.
-    const ALL: [Refused; 2] = [Refused { size: 0, align: 0 }; 2];
 }
 
 /// The part of a region that a guarantee is of, in bytes: all of it, or under
@@ -310,8 +308,9 @@ impl Region {
         [tables, dirty, aging, touched, directories, end.next_multiple_of(PAGE)]
     }
 
-    /// A region in `bytes` addresses at `base`, of which `committed` steps are
-    /// memory, zeroed; `None` where they are too few or memory is refused.
+    /// A region in `bytes` addresses at `base`, of which all are memory, zeroed, if they are
+    /// `committed`; `None` where they are too few or too many, or memory is refused. Nobody
+    /// can find it yet.
     ///
     /// # Safety
     /// The addresses are reserved, or memory, for the region alone, and it
@@ -319,7 +318,7 @@ impl Region {
     unsafe fn found(plan: Plan, base: NonNull<u8>, bytes: usize, committed: bool) -> Option<NonNull<Region>> {
         let granules = bytes >> plan.shift;
         let [tables, dirty, aging, touched, directories, end] = Self::plan(plan, bytes);
-        if end >= bytes || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
+        if end >= bytes || granules > MAX_GRANULES || (base.addr().get() + bytes - 1) >> CHUNK_SHIFT >= CHUNKS {
             return None;
         }
         let step = bytes.div_ceil(64).next_multiple_of(HUGE_PAGE);
@@ -364,23 +363,32 @@ impl Region {
                 refused: Refused::NOTHING,
                 would_grow: 0,
                 resized_in_place: 0,
-                is_away: false,
                 number: 0,
                 directories: plan.slabs.then_some(directories),
+                next: None,
             }));
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let own = each!(&mut (*region.as_ptr()).manager, manager => manager.get(end));
-            if own != Some(base) || number >= MAX_REGIONS {
+            if own != Some(base) {
                 return None;
             }
             (*region.as_ptr()).own = (*region.as_ptr()).stats();
             let pages = (*region.as_ptr()).pages(base, end, true);
             (*region.as_ptr()).touched.over(pages.0, pages.1, |word, mask| *word |= mask);
-            REGIONS[number].store(region.as_ptr(), Ordering::Release);
-            (*region.as_ptr()).number = number as u16 + 1;
-            (*region.as_ptr()).show();
             Some(region)
         }
+    }
+
+    /// Gives it a number, so that who has an address in it finds it; false where there are no
+    /// more.
+    fn register(&mut self) -> bool {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        if number >= MAX_REGIONS {
+            return false;
+        }
+        REGIONS[number].store(self, Ordering::Release);
+        self.number = number as u16 + 1;
+        self.show();
+        true
     }
 
     /// Makes the addresses of a region, from the byte `from` on, ready for blocks; false where
@@ -425,9 +433,24 @@ impl Region {
         }
     }
 
-    /// A new region with room for a block of `need` bytes: of `wish` bytes if
-    /// the OS gives so many addresses, else of fewer.
-    pub fn grow(plan: Plan, need: usize, wish: usize) -> Option<NonNull<Region>> {
+    /// A new region with a block: of `wish` bytes if the OS gives so many addresses, else of
+    /// fewer. `None` where it does not give as many as the block takes, or no memory for it.
+    pub fn grow(plan: Plan, size: usize, align: usize, wish: usize) -> Option<(NonNull<Region>, Fresh)> {
+        let need = size.checked_add(if align > PAGE { align } else { 0 })?;
+        let region = Self::found_for(plan, need, wish)?;
+        // SAFETY: just made, and nobody else's.
+        unsafe {
+            let this = &mut *region.as_ptr();
+            let fresh = this.get(size, align, plan.dense, true).filter(|_| this.register());
+            if fresh.is_none() {
+                platform::unmap(this.base.as_ptr(), this.bytes);
+            }
+            Some((region, fresh?))
+        }
+    }
+
+    /// A new region with room for a block of `need` bytes, which nobody can find yet.
+    fn found_for(plan: Plan, need: usize, wish: usize) -> Option<NonNull<Region>> {
         // A window of the buddy system lies beside the first block, and with an
         // emergency heap in three quarters of the region.
         let window = need.checked_next_power_of_two()?;
@@ -481,7 +504,7 @@ impl Region {
             if !platform::commit(base.as_ptr(), bytes) {
                 return None;
             }
-            Self::found(plan, base, bytes, true)
+            Self::found(plan, base, bytes, true).filter(|region| (*region.as_ptr()).register())
         }
     }
 
@@ -720,14 +743,10 @@ impl Region {
     /// The manager's counters, without the first block.
     pub fn stats(&self) -> Stats {
         let all = each!(&self.manager, manager => manager.stats());
-        let (size, free, largest_free) =
-            if self.is_away { (0, 0, 0) } else { (all.size - self.own.used, all.free, all.largest_free) };
         Stats {
-            size,
+            size: all.size - self.own.used,
             used: all.used - self.own.used,
-            free,
             peak: all.peak - self.own.used,
-            largest_free,
             blocks: all.blocks - self.own.blocks,
             ..all
         }
@@ -753,7 +772,7 @@ impl Region {
 
     /// The addresses that the region takes.
     pub fn bytes(&self) -> usize {
-        if self.is_away { self.kept() } else { self.bytes }
+        self.bytes
     }
 
     /// Gives the memory of free blocks back to the OS, but for about `keep`

@@ -39,12 +39,12 @@ fn sum(heap: &mut heaps::Heap) -> (Stats, usize, usize) {
         all.size += stats.size;
         all.used += stats.used;
         all.free += stats.free;
-        all.peak += stats.peak;
         all.largest_free = all.largest_free.max(stats.largest_free);
         all.blocks += stats.blocks;
         bytes += region.bytes();
         dirty += region.dirty();
     }
+    all.peak = heap.peak();
     all.failed = heap.failed;
     all.largest_request = heap.largest_request as u64;
     (all, bytes, dirty)

@@ -68,6 +68,9 @@ static void within(int resource, size_t room, size_t size) {
     CHECK(setrlimit(resource, &limit) == 0);
 
     void **chain = NULL;
+    // Nothing is kept of what was refused.
+    for (int i = 0; i < 50; i++)
+        CHECK(malloc(opaque(room + MIB)) == NULL && errno == ENOMEM);
     size_t first = take_all(size, &chain);
     CHECK(first >= room / 2, "only %zu of %zu KiB before ENOMEM", first / KIB, room / KIB);
     errno = 0;
@@ -101,6 +104,19 @@ static void within(int resource, size_t room, size_t size) {
     CHECK(malloc(room) == NULL);
     size_t now = mallinfo2().arena;
     CHECK(size > 1000 || now + room / 4 < before, "%zu of %zu KiB", now / KIB, before / KIB);
+    if (resource == RLIMIT_AS) {
+        // A block that grows needs no room but for that.
+        char *block = (char *)malloc(room / 8 * 5);
+        CHECK(block != NULL);
+        fill(block, 5000, size);
+        size_t beside = take_all(size, &chain);
+        free_all(size, beside, &chain);
+        errno = 4711;
+        block = (char *)realloc(block, room / 4 * 3);
+        CHECK(block != NULL && errno == 4711, "%zu KiB beside it were freed", beside / KIB);
+        CHECK(filled(block, 5000, size));
+        free(block);
+    }
     _exit(0);
 }
 

@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 
 use super::super::tables;
-use super::{NUMBERS, Plan, Refused, Region};
+use super::{Fresh, NUMBERS, Plan, Region};
 use crate::heap::ALIGNMENT;
 use crate::platform::{self, PAGE};
 
@@ -16,12 +16,12 @@ impl Region {
         (self.own.used as usize).next_multiple_of(PAGE)
     }
 
-    /// Gives its addresses back, if it has no blocks. Where the kernel cannot take them, as at
-    /// its limit of mappings, it stays.
-    pub fn leave(&mut self) {
+    /// Gives its addresses back, if it has no blocks; false where it has, and where the kernel
+    /// cannot, as at its limit of mappings.
+    pub fn leave(&mut self) -> bool {
         let kept = self.kept();
-        if self.is_away || self.used() > 0 || kept >= self.bytes {
-            return;
+        if self.used() > 0 || kept >= self.bytes {
+            return false;
         }
         // First of all: then a mapping of somebody else's may be there at once.
         for (index, _) in self.chunks() {
@@ -30,42 +30,43 @@ impl Region {
         }
         // SAFETY: there are no blocks, and behind the first nothing else.
         if !unsafe { platform::unmap(self.base.as_ptr().byte_add(kept), self.bytes - kept) } {
-            return self.show();
+            self.show();
+            return false;
         }
         for bits in [&self.dirty, &self.aging, &self.touched] {
             bits.over(kept / PAGE, self.bytes / PAGE, |word, mask| *word &= !mask);
         }
         self.set_dirty(0);
         self.cursor = 0;
-        self.refused = Refused::ALL;
-        self.is_away = true;
+        true
     }
 
-    /// Takes its addresses again, if there is room for a block then; false where there is not,
-    /// where it is not away, and where somebody else has the addresses now.
-    pub fn come_back(&mut self, plan: Plan, size: usize, align: usize) -> bool {
-        let room = self.manager.largest_free();
-        let need = size.saturating_add(if align > ALIGNMENT { align } else { 0 });
-        let kept = self.kept();
-        let (start, left) = (self.base.addr().get() + kept, self.bytes - kept);
-        if !self.is_away || need > room || platform::reserve_at(start, left).is_err() {
-            return false;
+    /// Takes its addresses again, with a block; `None` where there is no room for one, where
+    /// somebody else has the addresses now, and where there is no memory.
+    ///
+    /// # Safety
+    /// It is away.
+    pub unsafe fn come_back(&mut self, plan: Plan, size: usize, align: usize) -> Option<Fresh> {
+        let need = size.checked_add(if align > ALIGNMENT { align } else { 0 })?;
+        let (kept, left) = (self.kept(), self.bytes - self.kept());
+        if need > self.manager.largest_free() {
+            return None;
         }
+        let start = platform::reserve_at(self.base.addr().get() + kept, left).ok()?;
         let parts = kept.div_ceil(self.step);
-        let memory = (parts * self.step).min(self.bytes);
-        // SAFETY: just reserved.
-        unsafe {
-            if !Self::prepare(plan, self.base, self.bytes, kept, Some(memory)) {
-                platform::unmap(self.base.as_ptr().byte_add(kept), left);
-                return false;
-            }
-        }
+        self.memory = (parts * self.step).min(self.bytes);
         self.committed = !0 >> (64 - parts.min(64));
-        self.memory = memory;
         self.huge = if plan.huge_pages == Some(true) { !0 } else { 0 };
-        self.is_away = false;
         self.forget_refused();
-        self.show();
-        true
+        // SAFETY: just reserved.
+        let ready = unsafe { Self::prepare(plan, self.base, self.bytes, kept, Some(self.memory)) };
+        let fresh = if ready { self.get(size, align, plan.dense, true) } else { None };
+        if fresh.is_some() {
+            self.show();
+        } else {
+            // SAFETY: as above, and not used yet.
+            unsafe { platform::unmap(start.as_ptr(), left) };
+        }
+        fresh
     }
 }
