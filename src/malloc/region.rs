@@ -441,11 +441,17 @@ impl Region {
         // SAFETY: just made, and nobody else's.
         unsafe {
             let this = &mut *region.as_ptr();
-            let fresh = this.get(size, align, plan.dense, true).filter(|_| this.register());
-            if fresh.is_none() {
-                platform::unmap(this.base.as_ptr(), this.bytes);
+            match this.get(size, align, plan.dense, true) {
+                Some(fresh) if this.register() => return Some((region, fresh)),
+                Some(fresh) => {
+                    // Only for what is counted of the heap.
+                    let _ = this.free(fresh.block.as_ptr());
+                    this.set_dirty(0);
+                }
+                None => {}
             }
-            Some((region, fresh?))
+            platform::unmap(this.base.as_ptr(), this.bytes);
+            None
         }
     }
 

@@ -191,7 +191,8 @@ pub(super) fn unset_directory(chunk: usize) {
 /// Gives a chunk, by its number, its directory.
 ///
 /// # Safety
-/// `DIRECTORY` bytes of zeros, aligned as a header, for the chunk alone and for ever.
+/// `DIRECTORY` bytes without an entry in use, zeros at first, aligned as a header, for the
+/// chunk alone and for ever.
 pub(super) unsafe fn set_directory(chunk: usize, directory: ptr::NonNull<u8>) {
     let distance = directory.addr().get().wrapping_sub(mark().addr());
     TABLES.directory[chunk].store(distance, Ordering::Release);
