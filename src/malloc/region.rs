@@ -461,7 +461,10 @@ impl Region {
         // emergency heap in three quarters of the region.
         let window = need.checked_next_power_of_two()?;
         let least = match plan.kind {
-            HeapKind::Ffit => need.checked_add(1 << 20)?,
+            HeapKind::Ffit => {
+                let [.., tables] = Self::plan(plan, need.checked_add(need / 8)?);
+                need.checked_add(tables)?.checked_add(1 << 20)?
+            }
             HeapKind::Buddy => window.checked_mul(2)?,
             HeapKind::Ebuddy => window.checked_mul(3)?,
         };
