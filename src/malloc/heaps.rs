@@ -381,9 +381,12 @@ impl Heap {
         // SAFETY: the caller's promise; the heap's lock is held.
         unsafe {
             let region = &mut *region.as_ptr();
+            let before = region.dirty();
             region.free(block)?;
-            if config.pool == 0 && region.dirty() > config.retain && region.dirty() > region.used() {
-                region.purge(config.retain.max(region.used()) / 2);
+            let most = config.retain.max(region.used());
+            if config.pool == 0 && region.dirty() > most {
+                // Of a block larger than all that may be kept the program hardly wants the pieces.
+                region.purge(if region.dirty() - before > most { 0 } else { most / 2 });
             }
         }
         Ok(())
