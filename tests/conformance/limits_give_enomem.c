@@ -91,7 +91,7 @@ static void within(int resource, size_t room, size_t size) {
     CHECK(third >= first / 4, "in larger blocks %zu of %zu KiB", third / KIB, first / KIB);
     free_all(larger, third, &chain);
     // What small blocks had serves large ones, and theirs small ones again, however often.
-    for (int round = 0; round < (size < 5000 ? 1 : 5); round++) {
+    for (int round = 0; round < (size < 5000 ? 1 : 2); round++) {
         size_t fourth = take_all(room / 8, &chain);
         CHECK(fourth >= room / 2, "in eighths %zu of %zu KiB, round %d", fourth / KIB, room / KIB, round);
         free_all(room / 8, fourth, &chain);
@@ -121,7 +121,7 @@ static void within(int resource, size_t room, size_t size) {
 }
 
 int main(void) {
-    static const size_t sizes[] = {64, 1000, 5000, 100000, 2 << 20};
+    static const size_t sizes[] = {200, 1000, 5000, 100000, 2 << 20};
     for (size_t i = 0; i < LENGTH(sizes); i++) {
         within(RLIMIT_AS, 96 * MIB, sizes[i]);
         within(RLIMIT_DATA, 96 * MIB, sizes[i]);

@@ -4,7 +4,7 @@
 // run: pool=no
 #include "check.h"
 
-enum { THREADS = 4, HELD = 64, ROUNDS = 15000 };
+enum { THREADS = 4, HELD = 64, ROUNDS = 8000 };
 #define ROOM (96 * MIB)
 static unsigned refused;
 // All have started, and so has what a libc allocates for each, before any takes a block.
