@@ -32,9 +32,9 @@ pub(super) fn get(size: usize, align: usize, zero: bool) -> Option<Fresh> {
     block
 }
 
-/// The same without a pool, as long as nothing has to go first. Where no region will do, as
-/// under a tight limit, a mapping of just that size may, and where the OS gives none, a region
-/// that is there.
+/// The same without a pool, where this thread's cache and all regions stay as they are. Where no
+/// region will do, as under a tight limit, a mapping of just that size may, and where the OS
+/// gives none, a region that is there.
 #[inline]
 fn get_at_hand(config: &Config, size: usize, align: usize, zero: bool) -> Option<Fresh> {
     let huge = || {

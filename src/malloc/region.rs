@@ -39,7 +39,7 @@ pub(super) fn region_of(address: *const u8) -> Option<NonNull<Region>> {
     let chunk = address.addr() >> CHUNK_SHIFT;
     let number = NUMBERS.get(chunk)?.load(Ordering::Acquire);
     let region = NonNull::new(REGIONS.get(usize::from(number).checked_sub(1)?)?.load(Ordering::Acquire))?;
-    // SAFETY: regions are never given back.
+    // SAFETY: what is said of a region stays, also where it is away.
     let (base, bytes) = unsafe { ((*region.as_ptr()).base.addr().get(), (*region.as_ptr()).bytes) };
     (address.addr().wrapping_sub(base) < bytes).then_some(region)
 }
@@ -212,7 +212,7 @@ pub(super) struct Region {
     would_grow: u64,
     /// Blocks that got another size where they stood.
     pub resized_in_place: u64,
-    /// Its number, from 1; 0 as long as nobody can find it.
+    /// Its number, from 1; 0 before it has one.
     number: u16,
     /// Where in it the directories of its chunks are, if there are slabs.
     directories: Option<usize>,

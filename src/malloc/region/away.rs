@@ -12,7 +12,7 @@ use crate::platform::{self, PAGE};
 
 impl Region {
     /// The bytes that it keeps where it is away.
-    pub(super) fn kept(&self) -> usize {
+    fn kept(&self) -> usize {
         (self.own.used as usize).next_multiple_of(PAGE)
     }
 
